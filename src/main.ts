@@ -1,0 +1,94 @@
+// The executable: finds the verb, runs it, and turns whatever it throws into one clear message and an exit code. Shell.
+// Each verb is imported when it is asked for, which keeps `agent init` small and every start fast.
+import { type CommandDef, runCommand } from "citty";
+import { CommandError, UsageError } from "./config/errors.ts";
+import { nearest } from "./config/nearest.ts";
+
+const EXECUTABLE = "agent";
+
+const VERBS: Readonly<Record<string, () => Promise<CommandDef>>> = {
+  init: async () => (await import("./commands/init.ts")).initCommand,
+  rules: async () => (await import("./commands/rules.ts")).rulesCommand,
+  proxy: async () => (await import("./commands/proxy.ts")).proxyCommand,
+  run: async () => (await import("./commands/run.ts")).runCommand,
+  demo: async () => (await import("./commands/demo.ts")).demoCommand,
+  version: async () => (await import("./commands/version.ts")).versionCommand,
+};
+
+const ROOT: CommandDef = { meta: { name: EXECUTABLE }, subCommands: { ...VERBS } };
+
+/** Rewrites the root's own flags and `help` to a verb's arguments; undefined asks for the overview. */
+function verbArguments(argv: readonly string[]): string[] | undefined {
+  const [first, ...rest] = argv;
+  if (first === undefined || first === "--help" || first === "-h") return undefined;
+  if (first === "--version" || first === "-v") return ["version", ...rest];
+  if (first === "help") return rest.length === 0 || isHelp(rest[0]!) ? undefined : [rest[0]!, "--help"];
+  return [...argv];
+}
+
+function isHelp(argument: string): boolean {
+  return argument === "--help" || argument === "-h";
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  const args = verbArguments(argv);
+  if (args === undefined) {
+    process.stdout.write(await overview());
+    return;
+  }
+  const verb = args[0]!;
+  if (!Object.hasOwn(VERBS, verb)) {
+    const near = nearest(verb, verb.startsWith("-") ? ["--help", "--version"] : [...Object.keys(VERBS), "help"]);
+    const what = verb.startsWith("-") ? `unknown flag ${verb}` : `unknown command "${verb}"`;
+    throw new UsageError(`${what}${near === undefined ? "" : `; did you mean ${near}?`}`);
+  }
+  await runCommand(ROOT, { rawArgs: args });
+}
+
+async function overview(): Promise<string> {
+  const { renderOverview } = await import("./config/help.ts");
+  const { terminalStyle } = await import("./commands/command.ts");
+  const verbs = await Promise.all(
+    Object.entries(VERBS).map(async ([name, load]): Promise<[string, string]> => {
+      const meta = await (await load()).meta;
+      return [name, (typeof meta === "function" ? await meta() : meta)?.description ?? ""];
+    }),
+  );
+  return renderOverview(verbs, terminalStyle());
+}
+
+/** Prints what went wrong on stderr; the exit code. */
+async function explain(error: unknown, argv: readonly string[]): Promise<number> {
+  const { talk } = await import("./commands/talk.ts");
+  if (error instanceof UsageError) {
+    for (const problem of error.problems) talk.error(problem);
+    const verb = argv[0] !== undefined && Object.hasOwn(VERBS, argv[0]) ? `${argv[0]} ` : "";
+    talk.info(`${EXECUTABLE} ${verb}--help shows what is possible`);
+    return 2;
+  }
+  if (error instanceof CommandError) {
+    talk.error(error.message);
+    if (error.hint !== undefined) talk.info(error.hint);
+    return 1;
+  }
+  const bug = error instanceof Error ? error : new Error(String(error));
+  talk.error(`${EXECUTABLE} failed unexpectedly, which is a bug: ${bug.message}`);
+  if (process.env["AGENT_DEBUG"] === "1") process.stderr.write(`${bug.stack ?? ""}\n`);
+  else talk.info("AGENT_DEBUG=1 shows where");
+  return 1;
+}
+
+/** The reader of a pipe may leave early (`agent rules | head -1`): no error of ours. */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === "EPIPE" ? 0 : 1);
+});
+
+const argv = process.argv.slice(2);
+try {
+  await main(argv);
+} catch (error) {
+  process.exitCode = await explain(error, argv);
+}
+// Whatever a verb forgot to close must not keep the process; what it wrote must still arrive.
+await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+process.exit();
