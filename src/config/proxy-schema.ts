@@ -2,7 +2,68 @@
 // Names are those of Istio's ProxyConfig and MeshConfig where they have the setting; what they have and we lack is refused.
 import * as v from "valibot";
 import { HttpRoutes } from "./http-route-schema.ts";
+import { checkListeners } from "./proxy-checks.ts";
 import { Duration, DurationOrSeconds, HostPort, Id, ListenAddress, Port, PositiveInt, Size, Text } from "./units.ts";
+
+/** Keys of Istio's ProxyConfig and of the part of MeshConfig that a proxy reads, which are refused by name. */
+const UNSUPPORTED: readonly string[] = [
+  // ProxyConfig
+  "configPath",
+  "binaryPath",
+  "serviceCluster",
+  "tracingServiceName",
+  "drainDuration",
+  "parentShutdownDuration",
+  "discoveryAddress",
+  "discoveryRefreshDelay",
+  "zipkinAddress",
+  "statsdUdpAddress",
+  "envoyMetricsServiceAddress",
+  "availabilityZone",
+  "controlPlaneAuthPolicy",
+  "customConfigFile",
+  "statNameLength",
+  "proxyBootstrapTemplatePath",
+  "interceptionMode",
+  "tracing",
+  "sds",
+  "envoyAccessLogService",
+  "envoyMetricsService",
+  "proxyMetadata",
+  "runtimeValues",
+  "extraStatTags",
+  "gatewayTopology",
+  "meshId",
+  "readinessProbe",
+  "proxyStatsMatcher",
+  "holdApplicationUntilProxyStarts",
+  "caCertificatesPem",
+  "image",
+  "privateKeyProvider",
+  "proxyHeaders",
+  "fileFlushInterval",
+  "fileFlushMinSizeKb",
+  "statsCompression",
+  // MeshConfig
+  "outboundTrafficPolicy",
+  "inboundTrafficPolicy",
+  "tcpKeepalive",
+  "h2UpgradePolicy",
+  "pathNormalization",
+  "meshMTLS",
+  "tlsDefaults",
+  "trustDomain",
+  "enableTracing",
+  "extensionProviders",
+  "defaultProviders",
+  "defaultConfig",
+  "enablePrometheusMerge",
+  "enableEnvoyAccessLogService",
+  "disableEnvoyListenerLog",
+  "inboundClusterStatName",
+  "outboundClusterStatName",
+  "dnsRefreshRate",
+];
 
 export const ProxySchema = v.pipe(
   v.strictObject({
@@ -175,6 +236,8 @@ export const ProxySchema = v.pipe(
       v.metadata({ group: "Rules", fileOnly: true }),
     ),
   }),
+  v.metadata({ unsupported: UNSUPPORTED }),
+  checkListeners(),
 );
 
 /** Durations are milliseconds, sizes bytes. `listen` and `target` are there both or not at all. */

@@ -76,33 +76,34 @@ class Resolver {
   }
 
   addDocument(schema: CommandSchema, source: "file" | "PROXY_CONFIG", yaml: YamlSource): void {
+    const found: { offset: number; text: string }[] = [];
+    const report = (path: Path, part: "key" | "value", message: string) => {
+      found.push({ offset: yaml.offset(path, part), text: `${pathText(path)}: ${message}` });
+    };
     const unknown = unknownKeys(schema, yaml.values);
-    for (const { path, message } of unknown) {
-      this.#problems.push(`${yaml.position(path, "key")}: ${pathText(path)}: ${message}`);
-    }
+    for (const { path, message } of unknown) report(path, "key", message);
     const known = withoutKeys(
       yaml.values,
       unknown.map(({ path }) => path),
-    ) as Record<string, unknown>;
-    for (const [key, value] of Object.entries(known)) {
+    );
+    for (const [key, value] of Object.entries(known as Record<string, unknown>)) {
       const setting = this.#byKey.get(key)!;
-      const name = `${yaml.position([key])}: ${key}`;
       if (value === undefined) continue;
       if (setting.flagOnly) {
-        this.#problems.push(`${yaml.position([key], "key")}: ${key}: only a flag, not a key of a file`);
+        report([key], "key", "only a flag, not a key of a file");
         continue;
       }
       const parsed = v.safeParse(setting.schema, value);
       if (parsed.success) {
-        this.#accept(key, value, { source, name });
+        this.#accept(key, value, { source, name: `${yaml.position(yaml.offset([key], "value"))}: ${key}` });
         continue;
       }
       this.#broken.add(key);
-      for (const issue of parsed.issues) {
-        const path = [key, ...pathOf(issue)];
-        this.#problems.push(`${yaml.position(path)}: ${pathText(path)}: ${messageOf(issue)}`);
-      }
+      for (const issue of parsed.issues) report([key, ...pathOf(issue)], "value", messageOf(issue));
     }
+    // In the order of the text, which is how a reader fixes them.
+    found.sort((one, other) => one.offset - other.offset);
+    for (const { offset, text } of found) this.#problems.push(`${yaml.position(offset)}: ${text}`);
   }
 
   /** The first variable of the setting that is set and, where bad ones are ignored, good. */

@@ -140,7 +140,7 @@ export const ListenAddress = unit("must be PORT or HOST:PORT, for example 8080 o
 );
 
 /** Text as it is. Files must say text: `"5"`, not `5`. */
-export const Text = v.string("must be text");
+export const Text = v.string("must be text; put it in quotes");
 
 /** Comma-separated items; empty ones are dropped, as Istio does. */
 function csv(text: string): string[] {

@@ -8,8 +8,10 @@ export interface YamlSource {
   /** As messages show it: the file's path as the user typed it, or `PROXY_CONFIG`. */
   readonly name: string;
   readonly values: Readonly<Record<string, unknown>>;
-  /** `name:line:column` of the value at this path (of its key when `part` is "key"), or of the nearest thing above it. */
-  position(path: Path, part?: "key" | "value"): string;
+  /** Offset in the text of the value at this path (of its key when `part` is "key"), or of the nearest thing above it. */
+  offset(path: Path, part: "key" | "value"): number;
+  /** `name:line:column` of an offset. */
+  position(offset: number): string;
 }
 
 /** Reads one YAML document that is a mapping; an empty text is an empty mapping. */
@@ -25,7 +27,7 @@ export function parseYamlSource(name: string, text: string): { source: YamlSourc
   const [document, second] = documents;
   if (second !== undefined) return { problems: [`${at(second.range[0])}: only one YAML document is read here`] };
   if (document === undefined || document.contents === null || isNullScalar(document.contents)) {
-    return { source: { name, values: {}, position: () => `${name}:1:1` } };
+    return { source: { name, values: {}, offset: () => 0, position: at } };
   }
   const root = document.contents;
   if (!isMap(root)) {
@@ -38,9 +40,9 @@ export function parseYamlSource(name: string, text: string): { source: YamlSourc
     return { problems: [`${name}: ${error instanceof Error ? error.message : String(error)}`] };
   }
 
-  const position = (path: Path, part: "key" | "value" = "value"): string => {
+  const offset = (path: Path, part: "key" | "value"): number => {
     let node: Node = root;
-    let offset = root.range?.[0] ?? 0;
+    let found = root.range?.[0] ?? 0;
     for (const [depth, step] of path.entries()) {
       const target = isAlias(node) ? node.resolve(document) : node;
       if (isSeq(target) && typeof step === "number") {
@@ -56,11 +58,11 @@ export function parseYamlSource(name: string, text: string): { source: YamlSourc
       } else {
         break;
       }
-      offset = node.range?.[0] ?? offset;
+      found = node.range?.[0] ?? found;
     }
-    return at(offset);
+    return found;
   };
-  return { source: { name, values: withoutNulls(values) as Record<string, unknown>, position } };
+  return { source: { name, values: withoutNulls(values) as Record<string, unknown>, offset, position: at } };
 }
 
 function isNullScalar(node: unknown): boolean {
