@@ -21,8 +21,8 @@ import {
 const USAGE = `Usage: scripts/bench/run [memory] [options]
 
 CPU time of one request through the agent, nginx and HAProxy, each on core ${PROXY_CORE} with its access log on.
-  --rounds N         interleaved rounds; the table shows medians (5)
-  --seconds N        length of one measurement (3)
+  --rounds N         interleaved rounds; the table shows medians (7)
+  --seconds N        length of one measurement (2)
   --subjects A,B     of ${SUBJECTS.join(", ")} (all but nginx-unbuffered)
   --scenarios A,B    of ${SCENARIOS.map(({ name }) => name).join(", ")} (all)
   --max-ratio X      end with 1 when the agent's small GET costs more than X times nginx's
@@ -52,8 +52,8 @@ function readOptions(args: string[]): Options | "help" {
     args,
     allowPositionals: true,
     options: {
-      rounds: { type: "string", default: "5" },
-      seconds: { type: "string", default: "3" },
+      rounds: { type: "string", default: "7" },
+      seconds: { type: "string", default: "2" },
       subjects: { type: "string", default: DEFAULT_SUBJECTS.join(",") },
       scenarios: { type: "string", default: SCENARIOS.map(({ name }) => name).join(",") },
       "max-ratio": { type: "string" },

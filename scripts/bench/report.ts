@@ -14,6 +14,8 @@ export interface Summary {
   readonly subject: string;
   /** Median of the proxy's CPU time for a request. Microseconds. */
   readonly cpuMicros: number | undefined;
+  /** The smallest of the rounds: on a busy machine the one least disturbed. Microseconds. */
+  readonly bestCpuMicros: number | undefined;
   /** Median over the rounds of (this / nginx in the same round): what disturbs a round disturbs both. */
   readonly ratioToNginx: number | undefined;
   /** (largest - smallest) / median of the CPU time over the rounds. */
@@ -44,6 +46,7 @@ export function summarize(cells: readonly Cell[]): Summary[] {
       scenario: cell.scenario,
       subject: cell.subject,
       cpuMicros: cpu.length === 0 ? undefined : median(cpu),
+      bestCpuMicros: cpu.length === 0 ? undefined : Math.min(...cpu),
       ratioToNginx: ratios.length === 0 ? undefined : median(ratios),
       spread: cpu.length === 0 ? undefined : (Math.max(...cpu) - Math.min(...cpu)) / median(cpu),
       requestsPerSecond: median(cell.rounds.map((round) => round.requestsPerSecond)),
@@ -53,13 +56,14 @@ export function summarize(cells: readonly Cell[]): Summary[] {
   });
 }
 
-const COLUMNS = ["", "CPU µs/req", "vs nginx", "spread", "req/s", "core used", "p99 ms"] as const;
+const COLUMNS = ["", "CPU µs/req", "best", "vs nginx", "spread", "req/s", "core used", "p99 ms"] as const;
 
 /** The table of one scenario: a heading and one line for each subject, columns aligned. */
 export function renderTable(title: string, rows: readonly Summary[]): string {
   const cells = rows.map((row) => [
     row.subject,
     row.cpuMicros?.toFixed(1) ?? "-",
+    row.bestCpuMicros?.toFixed(1) ?? "-",
     row.ratioToNginx?.toFixed(2) ?? "-",
     row.spread === undefined ? "-" : percent(row.spread),
     row.requestsPerSecond.toFixed(0),

@@ -10,10 +10,18 @@ export const PROXY_CORE = 1;
 /** Core of the backend and of the load generator. */
 export const LOAD_CORE = 0;
 
-/** Start of the agent's command line: the built binary, or what the environment variable AGENT says. */
-export const AGENT_COMMAND: readonly string[] = (
-  process.env["AGENT"] ?? join(import.meta.dir, "../../dist/agent")
-).split(" ");
+const ROOT = join(import.meta.dir, "../..");
+
+/** Start of the agent's command line: what the environment variable AGENT says, else the binary, built when it is missing. */
+function agentProgram(): string[] {
+  const given = process.env["AGENT"];
+  if (given !== undefined) return given.split(" ");
+  const binary = join(ROOT, "dist/agent");
+  // The build's talk belongs to stderr: stdout carries the table.
+  if (!existsSync(binary) && Bun.spawnSync([join(ROOT, "scripts/build")], { stdout: 2, stderr: 2 }).exitCode !== 0)
+    throw new Error("scripts/build failed");
+  return [binary];
+}
 
 /** Something that answers on a port. */
 export interface Running extends AsyncDisposable {
@@ -62,7 +70,7 @@ export async function startSubject(name: SubjectName, directory: string, backend
 export function agentCommand(port: number, backend: number, accessLog: string, config?: string): string[] {
   const off = ["inbound", "outbound", "proxy-admin", "status", "health", "prometheus"];
   return [
-    ...AGENT_COMMAND,
+    ...agentProgram(),
     "proxy",
     ...(config === undefined ? [] : ["--config", config]),
     ...["--listen", `127.0.0.1:${port}`, "--target", `127.0.0.1:${backend}`],

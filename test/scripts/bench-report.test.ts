@@ -36,7 +36,7 @@ describe("summarize", () => {
   test("compares with nginx round by round, not median by median", () => {
     const [agent] = summarize([cell("agent", [10, 40, 30]), cell("nginx", [10, 20, 30])]);
     // Ratios 1, 2, 1; the medians alone would give 30 / 20.
-    expect(agent).toMatchObject({ cpuMicros: 30, ratioToNginx: 1, spread: 1 });
+    expect(agent).toMatchObject({ cpuMicros: 30, bestCpuMicros: 10, ratioToNginx: 1, spread: 1 });
   });
 
   test("compares within a scenario only", () => {
@@ -52,14 +52,14 @@ describe("summarize", () => {
 });
 
 test("renderTable aligns the columns", () => {
-  const rows = summarize([cell("direct", [undefined]), cell("agent", [13.02]), cell("nginx", [13])]);
+  const rows = summarize([cell("direct", [undefined]), cell("agent", [12, 13.02, 14]), cell("nginx", [13, 13.02, 14])]);
   expect(renderTable("small GET", rows)).toBe(
     [
       "small GET",
-      "          CPU µs/req  vs nginx  spread  req/s  core used  p99 ms",
-      "  direct           -         -       -   1000          -     1.5",
-      "  agent         13.0      1.00     0 %   1000       50 %     1.5",
-      "  nginx         13.0      1.00     0 %   1000       50 %     1.5",
+      "          CPU µs/req  best  vs nginx  spread  req/s  core used  p99 ms",
+      "  direct           -     -         -       -   1000          -     1.5",
+      "  agent         13.0  12.0      1.00    15 %   1000       50 %     1.5",
+      "  nginx         13.0  13.0      1.00     8 %   1000       50 %     1.5",
     ].join("\n"),
   );
 });
