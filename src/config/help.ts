@@ -38,7 +38,9 @@ export function renderHelp(texts: HelpTexts, settings: readonly Setting[], style
   for (const setting of fileOnly) addRow("Only in the configuration file", setting.key, setting.description);
   addRow("Help", "-h, --help", "Print this text.");
   const terms = [...rows.values()].flat().map(([term]) => term.length);
-  const column = Math.min(MAX_TERM_WIDTH, Math.max(...terms)) + 4;
+  const column = Math.min(MAX_TERM_WIDTH, Math.floor(width / 2) - 4, Math.max(...terms)) + 4;
+  const hasBooleans = flags.some(({ value }) => value === undefined);
+  const sources = [...(texts.file ? [ORDER_WITH_FILE] : []), ...(hasBooleans ? [BOOLEANS] : [])];
 
   const blocks = [
     wrap(`${EXECUTABLE} ${texts.name}: ${texts.summary}`, width, ""),
@@ -47,19 +49,22 @@ export function renderHelp(texts: HelpTexts, settings: readonly Setting[], style
     ...[...rows].map(([group, list]) =>
       [heading(group), ...list.map((row) => renderRow(row, column, width))].join("\n"),
     ),
-    ...(texts.file ? [wrap(ORDER_WITH_FILE, width, "")] : []),
+    ...(sources.length === 0 ? [] : [wrap(sources.join(" "), width, "")]),
     ...(texts.examples.length === 0 ? [] : [`${heading("Examples")}\n${renderExamples(texts.examples, width)}`]),
   ];
   return `${blocks.join("\n\n")}\n`;
 }
 
+const PURPOSE =
+  "a service-mesh sidecar in one executable: the rules that capture the traffic of a pod or machine, and the proxy they lead to";
+
 /** The text of `agent --help`: every verb in a line. */
 export function renderOverview(verbs: readonly (readonly [name: string, summary: string])[], style: HelpStyle): string {
   const heading = (text: string) => (style.color ? `\x1b[1m${text}\x1b[22m` : text);
   const width = Math.min(Math.max(style.width, MIN_WIDTH), MAX_WIDTH);
-  const column = Math.max(...verbs.map(([name]) => name.length)) + 5;
+  const column = Math.max(...verbs.map(([name]) => name.length)) + 4;
   return [
-    "agent: a service-mesh sidecar in one executable: the rules that capture a pod's traffic, and the proxy they lead to",
+    wrap(`${EXECUTABLE}: ${PURPOSE}`, width, ""),
     `${heading("Usage")}\n  ${EXECUTABLE} COMMAND [flags]`,
     [heading("Commands"), ...verbs.map((row) => renderRow(row, column, width))].join("\n"),
     `${EXECUTABLE} COMMAND --help shows the flags of a command.\n`,
@@ -68,7 +73,11 @@ export function renderOverview(verbs: readonly (readonly [name: string, summary:
 
 const ORDER_WITH_FILE =
   "Settings come from, the later the stronger: defaults, the file of --config, the YAML text in PROXY_CONFIG, " +
-  "environment variables, flags. A boolean flag also takes --flag=false and --no-flag.";
+  "environment variables, flags.";
+const BOOLEANS = "A flag without a value also takes =false, and can be written --no-FLAG.";
+
+/** Keeps the words of one fact on one line; wrap() makes it a space. */
+const NO_BREAK = "\u00a0";
 
 function flagTerm({ short, flag, value }: Setting): string {
   return `${short === undefined ? "    " : `-${short}, `}--${flag}${value === undefined ? "" : ` ${value}`}`;
@@ -79,7 +88,9 @@ function flagText({ description, defaultValue, env, value }: Setting): string {
     ...(defaultText(defaultValue, value === undefined) ?? []),
     ...(env.length === 0 ? [] : [`env ${env.join(", ")}`]),
   ];
-  return facts.length === 0 ? description : `${description} [${facts.join("; ")}]`;
+  return facts.length === 0
+    ? description
+    : `${description} [${facts.map((fact) => fact.replaceAll(" ", NO_BREAK)).join("; ")}]`;
 }
 
 /** An empty default and a boolean that is off say nothing a reader would miss. */
@@ -115,7 +126,7 @@ function wrap(text: string, width: number, indent: string): string {
         }
       }
       lines.push(line === "" ? "" : indent + line);
-      return lines.join("\n");
+      return lines.join("\n").replaceAll(NO_BREAK, " ");
     })
     .join("\n");
 }

@@ -23,7 +23,13 @@ function editDistance(from: string, to: string): number {
 /** Longer words are not names that somebody mistyped, and would cost quadratic time. */
 const MAX_LENGTH = 64;
 
-/** The candidate with the fewest edits, if these are at most a third of the name; case does not count. */
+/** A shorter part of a name says too little. */
+const MIN_PART = 3;
+
+/**
+ * The candidate with the fewest edits, if these are at most a third of the name; else the only one that the name is a part
+ * of (`drain-duration` of `termination-drain-duration`). Case does not count.
+ */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   if (name.length > MAX_LENGTH) return undefined;
   let best: string | undefined;
@@ -32,7 +38,9 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
     const edits = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (edits < fewest) [best, fewest] = [candidate, edits];
   }
-  return best;
+  if (best !== undefined || name.length < MIN_PART) return best;
+  const [whole, another] = [...candidates].filter((candidate) => candidate.toLowerCase().includes(name.toLowerCase()));
+  return another === undefined ? whole : undefined;
 }
 
 /** `; did you mean NAME?`, or nothing. `show` writes the candidate as the user would type it. */

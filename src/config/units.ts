@@ -57,7 +57,7 @@ const NANOSECONDS = {
   m: 60e9,
   h: 3_600e9,
 } as const;
-const DURATION_PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
+const DURATION_PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
 const DURATION = new RegExp(`^\\+?(?:${DURATION_PART.source})+$`);
 
 /** Go's time.ParseDuration without negative values: milliseconds, with fractions. */

@@ -1,6 +1,6 @@
 // YAML text of a configuration → values, with the position of every key and value for the messages. Pure.
 // YAML 1.2 core schema: `yes` and `0777` are text. A key without a value counts as not there.
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseAllDocuments } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseAllDocuments, visit } from "yaml";
 import type { Path } from "./unknown-keys.ts";
 
 /** A configuration text that could be read. */
@@ -33,6 +33,14 @@ export function parseYamlSource(name: string, text: string): { source: YamlSourc
   if (!isMap(root)) {
     return { problems: [`${at(root.range?.[0] ?? 0)}: must be a mapping of settings, such as "statusPort: 15020"`] };
   }
+  const lost: number[] = [];
+  visit(document, {
+    Alias(_, alias) {
+      if (alias.resolve(document) === undefined) lost.push(alias.range?.[0] ?? 0);
+    },
+  });
+  if (lost.length > 0)
+    return { problems: lost.map((offset) => `${at(offset)}: an alias of an anchor that is not there`) };
   let values: unknown;
   try {
     values = document.toJS({ maxAliasCount: 100 });
