@@ -1,0 +1,185 @@
+// What iptables-restore has to be fed to get from the live rules to the wanted ones, in one transaction a table. Pure.
+// Our chains are made or flushed, our old jumps and stale chains go, everything is added: there is no moment without
+// rules, and what belongs to others is neither moved nor touched. The text is for `--noflush`.
+import { normalForm } from "./normal-form.ts";
+import { leadsToOwnChain, ownRulesOutside } from "./ownership.ts";
+import { jumpTarget, type SavedRule, type SavedTable } from "./parse.ts";
+import { byFamily } from "./render.ts";
+import { BUILT_IN_CHAINS, isOwnChain, type Rule, ruleWords } from "./rule.ts";
+
+/** One of our chains as it shall be. */
+interface WantedChain {
+  readonly name: string;
+  /** Rules after the chain's name. */
+  readonly rules: readonly string[];
+}
+
+/** A rule of ours in somebody else's chain. */
+interface PlacedRule {
+  readonly chain: string;
+  readonly text: string;
+  readonly normal: string;
+  /** 1 is the head; absent: appended. */
+  readonly insertAt?: number | undefined;
+}
+
+interface WantedTable {
+  readonly chains: readonly WantedChain[];
+  readonly placed: readonly PlacedRule[];
+}
+
+const NOTHING: WantedTable = { chains: [], placed: [] };
+
+/**
+ * From `state`, whatever flags it was made with, to `rules`, which are all of one family; no rules at all: clean-up.
+ * `hint` are rules of the current flags that help to recognise ours while cleaning up. Empty text: nothing to do.
+ */
+export function restoreInput(
+  state: readonly SavedTable[],
+  rules: readonly Rule[],
+  hint: readonly Rule[] = rules,
+): string {
+  const wanted = wantedByRules(rules);
+  return tablesText(state, wanted, (table) => {
+    const current = ownRulesOutside(table, hint);
+    const surviving = new Set((wanted.get(table.name) ?? NOTHING).chains.map(({ name }) => name));
+    // A stranger's chain may go on jumping to one of ours as long as that exists.
+    const isKept = (rule: SavedRule) => !BUILT_IN_CHAINS.has(rule.chain) && surviving.has(jumpTarget(rule.words)!);
+    return [...current].filter((rule) => !isKept(rule));
+  });
+}
+
+/** From `state` back to what was ours in `snapshot`. Only our part of it: others may have changed theirs meanwhile. */
+export function rollbackInput(
+  state: readonly SavedTable[],
+  snapshot: readonly SavedTable[],
+  hint: readonly Rule[],
+): string {
+  const before = new Map(snapshot.map((table) => [table.name, wantedBySnapshot(table, hint)]));
+  return tablesText(state, before, (table) => [...ownRulesOutside(table, hint)]);
+}
+
+function tablesText(
+  state: readonly SavedTable[],
+  wanted: ReadonlyMap<string, WantedTable>,
+  removable: (table: SavedTable) => readonly SavedRule[],
+): string {
+  const names = [...new Set([...state.map(({ name }) => name), ...wanted.keys()])].sort();
+  return names
+    .map((name) => {
+      const table = state.find((saved) => saved.name === name) ?? { name, chains: [], rules: [] };
+      return tableText(table, wanted.get(name) ?? NOTHING, removable(table));
+    })
+    .join("");
+}
+
+function tableText(table: SavedTable, wanted: WantedTable, removable: readonly SavedRule[]): string {
+  const existing = table.chains.map(({ name }) => name).filter(isOwnChain);
+  const kept = wanted.chains.map(({ name }) => name);
+  const { removed, added } = placement(table, wanted.placed, removable);
+  const stale = existing.filter((name) => !kept.includes(name));
+  const lines = [
+    ...[...new Set([...kept, ...existing])].map((name) => `:${name} - [0:0]`),
+    ...removed.map(({ chain, text }) => `-D ${chain} ${text}`),
+    ...stale.map((name) => `-X ${name}`),
+    ...wanted.chains.flatMap(({ name, rules }) => rules.map((text) => `-A ${name} ${text}`)),
+    ...added.map(({ chain, text, insertAt }) =>
+      insertAt === undefined ? `-A ${chain} ${text}` : `-I ${chain} ${insertAt} ${text}`,
+    ),
+  ].map((line) => line.trimEnd());
+  return lines.length === 0 ? "" : [`*${table.name}`, ...lines, "COMMIT", ""].join("\n");
+}
+
+/** Rules of ours in others' chains: which go and which come. A chain that is right already is left alone, so that our
+ *  rules keep their place among the others'. */
+function placement(table: SavedTable, placed: readonly PlacedRule[], removable: readonly SavedRule[]) {
+  const chains = new Set([...placed, ...removable].map(({ chain }) => chain));
+  const removed: SavedRule[] = [];
+  const added: PlacedRule[] = [];
+  for (const chain of chains) {
+    const wanted = placed.filter((rule) => rule.chain === chain);
+    const current = table.rules.filter((rule) => rule.chain === chain && removable.includes(rule));
+    const superfluous = without(current, inOrder(wanted));
+    removed.push(...(superfluous ?? current));
+    if (superfluous === undefined) added.push(...withinBounds(table, chain, wanted, current.length));
+  }
+  return { removed, added };
+}
+
+/** Where the inserts leave the rules: their order in a chain with nothing else. */
+export function inOrder<T extends { readonly insertAt?: number | undefined }>(rules: readonly T[]): T[] {
+  const result: T[] = [];
+  for (const rule of rules) result.splice(rule.insertAt === undefined ? result.length : rule.insertAt - 1, 0, rule);
+  return result;
+}
+
+/** What is left of `current` when `wanted` is taken out in order; undefined when it is not in there. */
+function without(current: readonly SavedRule[], wanted: readonly PlacedRule[]): SavedRule[] | undefined {
+  let next = 0;
+  const rest = current.filter(({ words }) => {
+    const isNext = normalForm(words) === wanted[next]?.normal;
+    if (isNext) next++;
+    return !isNext;
+  });
+  return next === wanted.length ? rest : undefined;
+}
+
+/** Others may have removed rules since an index was noted: an insert behind the end would fail. */
+function withinBounds(
+  table: SavedTable,
+  chain: string,
+  wanted: readonly PlacedRule[],
+  removedCount: number,
+): PlacedRule[] {
+  const others = table.rules.filter((rule) => rule.chain === chain).length - removedCount;
+  return wanted.map((rule, index) =>
+    rule.insertAt === undefined ? rule : { ...rule, insertAt: Math.min(rule.insertAt, others + index + 1) },
+  );
+}
+
+function wantedByRules(rules: readonly Rule[]): Map<string, WantedTable> {
+  const wanted = new Map<string, WantedTable>();
+  for (const { chains, rules: ours } of byFamily(rules)) {
+    for (const table of new Set(ours.map((rule) => rule.table))) {
+      const inTable = ours.filter((rule) => rule.table === table);
+      wanted.set(table, {
+        chains: chains
+          .filter((chain) => chain.table === table)
+          .map(({ name }) => ({ name, rules: inOrder(inTable.filter(({ chain }) => chain === name)).map(textOf) })),
+        placed: inTable.filter(({ chain }) => BUILT_IN_CHAINS.has(chain)).map(placedRule),
+      });
+    }
+  }
+  return wanted;
+}
+
+const textOf = (rule: Rule): string => ruleWords(rule).join(" ");
+
+function placedRule(rule: Rule): PlacedRule {
+  const { chain, insertAt } = rule;
+  return { chain, insertAt, text: textOf(rule), normal: normalForm(ruleWords(rule)) };
+}
+
+function wantedBySnapshot(table: SavedTable, hint: readonly Rule[]): WantedTable {
+  const own = ownRulesOutside(table, hint);
+  const placed: PlacedRule[] = [];
+  const length = new Map<string, number>();
+  for (const rule of table.rules) {
+    const insertAt = (length.get(rule.chain) ?? 0) + 1;
+    length.set(rule.chain, insertAt);
+    if (own.has(rule)) placed.push({ chain: rule.chain, insertAt, text: rule.text, normal: normalForm(rule.words) });
+  }
+  const chains = table.chains.filter(({ name }) => isOwnChain(name));
+  return {
+    chains: chains.map(({ name }) => ({
+      name,
+      rules: table.rules.filter(({ chain }) => chain === name).map(({ text }) => text),
+    })),
+    placed,
+  };
+}
+
+/** Any chain or jump of ours: somebody has programmed the rules of a sidecar here. */
+export function hasOwnRules(state: readonly SavedTable[]): boolean {
+  return state.some(({ chains, rules }) => chains.some(({ name }) => isOwnChain(name)) || rules.some(leadsToOwnChain));
+}
