@@ -2,7 +2,7 @@
 // Each verb is imported when it is asked for, which keeps `agent init` small and every start fast.
 import { type CommandDef, runCommand } from "citty";
 import { CommandError, UsageError } from "./config/errors.ts";
-import { nearest } from "./config/nearest.ts";
+import { suggestion } from "./config/nearest.ts";
 
 const EXECUTABLE = "agent";
 
@@ -38,9 +38,11 @@ async function main(argv: readonly string[]): Promise<void> {
   }
   const verb = args[0]!;
   if (!Object.hasOwn(VERBS, verb)) {
-    const near = nearest(verb, verb.startsWith("-") ? ["--help", "--version"] : [...Object.keys(VERBS), "help"]);
-    const what = verb.startsWith("-") ? `unknown flag ${verb}` : `unknown command "${verb}"`;
-    throw new UsageError(`${what}${near === undefined ? "" : `; did you mean ${near}?`}`);
+    throw new UsageError(
+      verb.startsWith("-")
+        ? `unknown flag ${verb}${suggestion(verb, ["--help", "--version"])}`
+        : `unknown command "${verb}"${suggestion(verb, [...Object.keys(VERBS), "help"])}`,
+    );
   }
   await runCommand(ROOT, { rawArgs: args });
 }
@@ -80,7 +82,9 @@ async function explain(error: unknown, argv: readonly string[]): Promise<number>
 
 /** The reader of a pipe may leave early (`agent rules | head -1`): no error of ours. */
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === "EPIPE" ? 0 : 1);
+  if (error.code === "EPIPE") process.exit();
+  process.stderr.write(`error: the result cannot be written to stdout: ${error.message}\n`);
+  process.exit(1);
 });
 
 const argv = process.argv.slice(2);
@@ -89,6 +93,7 @@ try {
 } catch (error) {
   process.exitCode = await explain(error, argv);
 }
-// Whatever a verb forgot to close must not keep the process; what it wrote must still arrive.
-await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+// Whatever a verb forgot to close must not keep the process; what it wrote must still arrive. Only `end` waits for a slow
+// pipe: after a callback of `write`, exit() cuts what the pipe's 64 KiB did not take.
+await new Promise<void>((resolve) => process.stdout.end(() => resolve()));
 process.exit();
