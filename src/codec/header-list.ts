@@ -26,7 +26,8 @@ export class HeaderList {
   /** The values of all lines with this lower-case name, in order. */
   getAll(lowerName: string): string[] {
     const values: string[] = [];
-    for (let at = this.indexOf(lowerName); at >= 0; at = this.indexOf(lowerName, at + 2)) values.push(this.flat[at + 1]!);
+    for (let at = this.indexOf(lowerName); at >= 0; at = this.indexOf(lowerName, at + 2))
+      values.push(this.flat[at + 1]!);
     return values;
   }
 
