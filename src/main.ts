@@ -1,10 +1,10 @@
 // The executable: finds the verb, runs it, and turns whatever it throws into one clear message and an exit code. Shell.
 // Each verb is imported when it is asked for, which keeps `agent init` small and every start fast.
 import { type CommandDef, runCommand } from "citty";
-import { CommandError, UsageError } from "./config/errors.ts";
+import { UsageError } from "./config/errors.ts";
 import { suggestion } from "./config/nearest.ts";
 
-const EXECUTABLE = "agent";
+const argv = process.argv.slice(2);
 
 const VERBS: Readonly<Record<string, () => Promise<CommandDef>>> = {
   init: async () => (await import("./commands/init.ts")).initCommand,
@@ -15,22 +15,22 @@ const VERBS: Readonly<Record<string, () => Promise<CommandDef>>> = {
   version: async () => (await import("./commands/version.ts")).versionCommand,
 };
 
-const ROOT: CommandDef = { meta: { name: EXECUTABLE }, subCommands: { ...VERBS } };
+const ROOT: CommandDef = { meta: { name: "agent" }, subCommands: { ...VERBS } };
 
 /** Rewrites the root's own flags and `help` to a verb's arguments; undefined asks for the overview. */
-function verbArguments(argv: readonly string[]): string[] | undefined {
-  const [first, ...rest] = argv;
+function verbArguments(args: readonly string[]): string[] | undefined {
+  const [first, ...rest] = args;
   if (first === undefined || first === "--help" || first === "-h") return undefined;
   if (first === "--version" || first === "-v") return ["version", ...rest];
   if (first === "help") return rest.length === 0 || isHelp(rest[0]!) ? undefined : [rest[0]!, "--help"];
-  return [...argv];
+  return [...args];
 }
 
 function isHelp(argument: string): boolean {
   return argument === "--help" || argument === "-h";
 }
 
-async function main(argv: readonly string[]): Promise<void> {
+async function main(): Promise<void> {
   const args = verbArguments(argv);
   if (args === undefined) {
     process.stdout.write(await overview());
@@ -60,24 +60,17 @@ async function overview(): Promise<string> {
 }
 
 /** Prints what went wrong on stderr; the exit code. */
-async function explain(error: unknown, argv: readonly string[]): Promise<number> {
-  const { talk } = await import("./commands/talk.ts");
-  if (error instanceof UsageError) {
-    for (const problem of error.problems) talk.error(problem);
-    const verb = argv[0] !== undefined && Object.hasOwn(VERBS, argv[0]) ? `${argv[0]} ` : "";
-    talk.info(`${EXECUTABLE} ${verb}--help shows what is possible`);
-    return 2;
-  }
-  if (error instanceof CommandError) {
-    talk.error(error.message);
-    if (error.hint !== undefined) talk.info(error.hint);
-    return 1;
-  }
-  const bug = error instanceof Error ? error : new Error(String(error));
-  talk.error(`${EXECUTABLE} failed unexpectedly, which is a bug: ${bug.message}`);
-  if (process.env["AGENT_DEBUG"] === "1") process.stderr.write(`${bug.stack ?? ""}\n`);
-  else talk.info("AGENT_DEBUG=1 shows where");
-  return 1;
+async function explain(error: unknown): Promise<number> {
+  const [{ talk }, { describeFailure }] = await Promise.all([
+    import("./commands/talk.ts"),
+    import("./commands/failure.ts"),
+  ]);
+  const verb = argv[0] !== undefined && Object.hasOwn(VERBS, argv[0]) ? argv[0] : undefined;
+  const { errors, hint, stack, exitCode } = describeFailure(error, verb, process.env["AGENT_DEBUG"] === "1");
+  for (const sentence of errors) talk.error(sentence);
+  if (hint !== undefined) talk.info(hint);
+  if (stack !== undefined) process.stderr.write(`${stack}\n`);
+  return exitCode;
 }
 
 /** The reader of a pipe may leave early (`agent rules | head -1`): no error of ours. */
@@ -87,11 +80,15 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(1);
 });
 
-const argv = process.argv.slice(2);
+// A bug in a callback, long after the verb began.
+for (const event of ["uncaughtException", "unhandledRejection"]) {
+  process.on(event, (error: unknown) => void explain(error).then((code) => process.exit(code)));
+}
+
 try {
-  await main(argv);
+  await main();
 } catch (error) {
-  process.exitCode = await explain(error, argv);
+  process.exitCode = await explain(error);
 }
 // Whatever a verb forgot to close must not keep the process; what it wrote must still arrive. Only `end` waits for a slow
 // pipe: after a callback of `write`, exit() cuts what the pipe's 64 KiB did not take.

@@ -16,8 +16,8 @@ const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", arm64: "
 
 export const versionCommand = defineAgentCommand({
   name: "version",
-  summary: "print the version of the agent and of the runtime inside it",
-  examples: [["agent version -o json", "The same for scripts."]],
+  summary: "Print the version of the agent and of the runtime inside it.",
+  examples: [["agent version -o json", "the same for scripts"]],
   schema: VersionSchema,
   async run({ output }) {
     const { version } = packageJson;

@@ -28,7 +28,7 @@ const MAX_WIDTH = 110;
 export function renderHelp(texts: HelpTexts, settings: readonly Setting[], style: HelpStyle): string {
   const width = Math.min(Math.max(style.width, MIN_WIDTH), MAX_WIDTH);
   const heading = (text: string) => (style.color ? `\x1b[1m${text}\x1b[22m` : text);
-  const flags = settings.filter((setting) => setting.flag !== undefined && !setting.hidden);
+  const flags = settings.filter((setting) => !setting.fileOnly && !setting.hidden);
   const fileOnly = settings.filter((setting) => setting.fileOnly && !setting.hidden);
 
   const rows = new Map<string, [term: string, text: string][]>();
@@ -39,7 +39,7 @@ export function renderHelp(texts: HelpTexts, settings: readonly Setting[], style
   addRow("Help", "-h, --help", "Print this text.");
   const terms = [...rows.values()].flat().map(([term]) => term.length);
   const column = Math.min(MAX_TERM_WIDTH, Math.floor(width / 2) - 4, Math.max(...terms)) + 4;
-  const hasBooleans = flags.some(({ value }) => value === undefined);
+  const hasBooleans = flags.some(({ flag, value }) => flag !== undefined && value === undefined);
   const sources = [...(texts.file ? [ORDER_WITH_FILE] : []), ...(hasBooleans ? [BOOLEANS] : [])];
 
   const blocks = [
@@ -79,14 +79,17 @@ const BOOLEANS = "A flag without a value also takes =false, and can be written -
 /** Keeps the words of one fact on one line; wrap() makes it a space. */
 const NO_BREAK = "\u00a0";
 
-function flagTerm({ short, flag, value }: Setting): string {
+/** A setting without a flag goes by its variable. */
+function flagTerm({ short, flag, value, env }: Setting): string {
+  if (flag === undefined) return `    ${env[0] ?? ""}${value === undefined ? "" : `=${value}`}`;
   return `${short === undefined ? "    " : `-${short}, `}--${flag}${value === undefined ? "" : ` ${value}`}`;
 }
 
-function flagText({ description, defaultValue, env, value }: Setting): string {
+function flagText({ description, defaultValue, env, flag, value }: Setting): string {
+  const variables = flag === undefined ? env.slice(1) : env;
   const facts = [
     ...(defaultText(defaultValue, value === undefined) ?? []),
-    ...(env.length === 0 ? [] : [`env ${env.join(", ")}`]),
+    ...(variables.length === 0 ? [] : [`env ${variables.join(", ")}`]),
   ];
   return facts.length === 0
     ? description

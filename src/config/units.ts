@@ -33,10 +33,6 @@ const MAX_PORT = 65_535;
 /** TCP port. 0 turns a listener off. */
 export const Port = unit("must be a port number (0-65535)", (text) => integerWithin(text, 0, MAX_PORT));
 
-export const NonNegativeInt = unit("must be a whole number, 0 or more", (text) =>
-  integerWithin(text, 0, Number.MAX_SAFE_INTEGER),
-);
-
 export const PositiveInt = unit("must be a whole number, 1 or more", (text) =>
   integerWithin(text, 1, Number.MAX_SAFE_INTEGER),
 );
@@ -146,9 +142,6 @@ export const Text = v.string("must be text; put it in quotes");
 function csv(text: string): string[] {
   return text.split(",").filter((item) => item !== "");
 }
-
-/** Comma-separated text. */
-export const Csv = v.pipe(Text, v.transform(csv));
 
 /** The numbers of a comma-separated list, or undefined when one of them is wrong. */
 function integersOf(text: string, least: number, most: number): number[] | undefined {

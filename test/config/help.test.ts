@@ -31,6 +31,11 @@ const SETTINGS = settingsOf(
       v.metadata({ flag: "dry-run", short: "n" }),
     ),
     verify: v.pipe(v.optional(Bool, "true"), v.description("Look again afterwards."), v.metadata({ flag: "verify" })),
+    user: v.pipe(
+      v.optional(Text, "istio-proxy"),
+      v.description("A setting that is a variable only."),
+      v.metadata({ env: ["ENVOY_USER"], value: "NAME" }),
+    ),
     secret: v.pipe(v.optional(Text), v.description("Not shown."), v.metadata({ flag: "secret", hidden: true })),
     rules: v.pipe(v.optional(v.array(Text), []), v.description("Rules."), v.metadata({ fileOnly: true })),
   }),
