@@ -9,7 +9,15 @@ const SRC = join(import.meta.dir, "../src");
 /** Folders in which everything decides and nothing touches the world … */
 const PURE_FOLDERS = ["codec", "config", "inject", "netfilter", "proxy", "route", "telemetry"];
 /** … except these files. */
-const SHELL_FILES = new Set(["config/load.ts", "netfilter/apply.ts", "telemetry/sinks.ts", "inject/webhook.ts"]);
+const SHELL_FILES = new Set([
+  "config/load.ts",
+  "inject/webhook.ts",
+  "netfilter/apply.ts",
+  "netfilter/host.ts",
+  "netfilter/loopback-address.ts",
+  "netfilter/tools.ts",
+  "telemetry/sinks.ts",
+]);
 /** Packages that only compute. */
 const PURE_PACKAGES = new Set(["valibot", "yaml", "ipaddr.js"]);
 
