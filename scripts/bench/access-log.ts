@@ -3,6 +3,8 @@
 import { HeaderList } from "../../src/codec/header-list.ts";
 import { RequestRecord } from "../../src/proxy/record.ts";
 import { type AccessLogEncoding, compileAccessLog } from "../../src/telemetry/access-log-format.ts";
+import { Metrics } from "../../src/telemetry/metrics.ts";
+import { workloadFromEnvironment } from "../../src/telemetry/workload.ts";
 
 const ROUNDS = 9;
 const RECORDS = 200_000;
@@ -63,3 +65,9 @@ function report(name: string, use: (record: RequestRecord) => string): void {
 for (const encoding of ["TEXT", "JSON", "BLOCK"] satisfies AccessLogEncoding[]) {
   report(`access log ${encoding}`, compileAccessLog(encoding));
 }
+
+const metrics = new Metrics(workloadFromEnvironment({}));
+report("metrics", (record) => {
+  metrics.record(record);
+  return "";
+});
