@@ -28,16 +28,26 @@ if is_root && [[ -n ${SUDO_USER:-} && $SUDO_USER != root ]] && runuser -u "$SUDO
   OWNER=$SUDO_USER
   OWNER_HOME=$(getent passwd "$OWNER" | cut -d: -f6)
 fi
+OWNER_ENVIRONMENT=()
 as_owner() {
   if [[ -z $OWNER ]]; then "$@"; return; fi
-  runuser -u "$OWNER" -- env HOME="$OWNER_HOME" USER="$OWNER" LOGNAME="$OWNER" PATH="$PATH" "$@"
+  runuser -u "$OWNER" -- env "${OWNER_ENVIRONMENT[@]}" HOME="$OWNER_HOME" USER="$OWNER" LOGNAME="$OWNER" PATH="$PATH" "$@"
 }
-# The PATH of the owner's own terminal. Interactive, because nvm is set up in ~/.bashrc; in a session of its own, so that
-# the shell cannot stop us over the terminal.
-owner_path() {
-  local shell; shell=$(getent passwd "$OWNER" | cut -d: -f7)
-  runuser -u "$OWNER" -- env -i HOME="$OWNER_HOME" USER="$OWNER" LOGNAME="$OWNER" SHELL="$shell" TERM=dumb PATH=/usr/local/bin:/usr/bin:/bin \
-    setsid -w "${shell:-/bin/sh}" -lic env </dev/null 2>/dev/null | sed -n 's/^PATH=//p' | tail -n1
+# load_owner_environment: from here on as_owner has the environment of the owner's own terminal, which sudo took away: PATH, HTTP
+# proxy, certificates. Up to a second, so only for what uses the network. Interactive, because nvm is set up in ~/.bashrc; in a
+# session of its own, so that the shell cannot stop us over the terminal.
+load_owner_environment() {
+  if [[ -z $OWNER ]] || ((${#OWNER_ENVIRONMENT[@]})); then return; fi
+  local shell variable
+  shell=$(getent passwd "$OWNER" | cut -d: -f7)
+  while IFS= read -r -d '' variable; do
+    case $variable in
+      PATH=*) PATH=${variable#PATH=}:$PATH ;;
+      PWD=* | OLDPWD=* | SHLVL=* | _=* | TERM=*) ;;
+      *=*) OWNER_ENVIRONMENT+=("$variable") ;;
+    esac
+  done < <(runuser -u "$OWNER" -- env -i HOME="$OWNER_HOME" USER="$OWNER" LOGNAME="$OWNER" SHELL="$shell" TERM=dumb \
+    PATH=/usr/local/bin:/usr/bin:/bin setsid -w "${shell:-/bin/sh}" -lic "printf '\\0'; env -0" </dev/null 2>/dev/null)
 }
 
 # use_bun: puts the pinned Bun first on PATH and sets BUN; 1 when it is nowhere.
@@ -57,19 +67,23 @@ bun_version() { sed -n 's/.*"packageManager": *"bun@\([^"+]*\).*/\1/p' package.j
 # ensure_bun: use_bun, installing it from npm under .tools when there is none of that version.
 ensure_bun() {
   if use_bun; then return; fi
-  local wanted; wanted=$(bun_version)
-  if [[ -n $OWNER ]]; then PATH=$(owner_path):$PATH; fi
+  load_owner_environment
   if use_bun; then return; fi
+  local wanted; wanted=$(bun_version)
   command -v npm >/dev/null || die "neither Bun $wanted nor npm is on the PATH of ${OWNER:-$(id -un)}: install npm (apt-get install npm) and run it again"
   say "installing Bun $wanted from npm into .tools"
   as_owner mkdir -p .tools
-  as_owner npm install --prefix .tools --no-package-lock --no-audit --no-fund --loglevel=error "bun@$wanted" >&2
+  # A package of its own, entered: with --prefix, npm would overlook the machine's npmrc (registry, certificates).
+  printf '{ "private": true }\n' | as_owner tee .tools/package.json >/dev/null
+  (cd .tools && as_owner npm install --no-package-lock --no-audit --no-fund --loglevel=error "bun@$wanted" >&2)
   use_bun || die "npm installed bun@$wanted into .tools, but .tools/node_modules/.bin/bun does not run: see the messages above"
 }
 
 # ensure_modules: node_modules as bun.lock says; quiet when nothing changed.
 ensure_modules() {
   local log
+  if [[ ! node_modules -nt bun.lock || ! node_modules -nt package.json ]]; then load_owner_environment; fi
   log=$(as_owner "$BUN" install --frozen-lockfile 2>&1) || { printf '%s\n' "$log" >&2; die "bun install failed"; }
   if [[ $log != *"(no changes)"* ]]; then say "installed the packages of bun.lock"; fi
+  if [[ -d node_modules ]]; then as_owner touch node_modules; fi
 }
