@@ -1,6 +1,8 @@
 // `agent proxy`: the one place that knows everybody. Reads top to bottom: settings, parts, listeners, signals, drain.
-import type { ProxyConfig } from "../config/proxy-schema.ts";
-import { ProxySchema } from "../config/proxy-schema.ts";
+import packageJson from "../../package.json" with { type: "json" };
+import { standardBinds, startAdmin } from "../admin/servers.ts";
+import { UsageError } from "../config/errors.ts";
+import { type ProxyConfig, ProxySchema } from "../config/proxy-schema.ts";
 import { Pool } from "../net/pool.ts";
 import { dropRoot } from "../net/privileges.ts";
 import { Timers } from "../net/timers.ts";
@@ -10,7 +12,10 @@ import type { OwnPorts } from "../proxy/admission.ts";
 import { formatEndpoint } from "../proxy/endpoint.ts";
 import type { ProxySettings, Services } from "../proxy/services.ts";
 import { AccessLog } from "../telemetry/access-log.ts";
-import { compileAccessLog } from "../telemetry/access-log-format.ts";
+import { compileAccessLog, type EntryFormatter, FormatError } from "../telemetry/access-log-format.ts";
+import { Metrics } from "../telemetry/metrics.ts";
+import { LogWriter } from "../telemetry/sinks.ts";
+import { workloadFromEnvironment } from "../telemetry/workload.ts";
 import { defineAgentCommand } from "./command.ts";
 import { talk } from "./talk.ts";
 
@@ -30,22 +35,17 @@ export const proxyCommand = defineAgentCommand({
 });
 
 async function runProxy(config: ProxyConfig): Promise<number> {
-  const now = (): number => performance.now();
-  const counters = {
-    connectionsActive: 0,
-    loopsDetected: 0,
-    directConnectionsRefused: 0,
-    ownPortConnectionsRefused: 0,
-    connectionsOverLimit: 0,
-  };
-  const accessLog = new AccessLog(compileAccessLog(config.accessLogEncoding, config.accessLogFormat), (e) =>
-    process.stdout.write(e),
-  );
+  const startedAt = performance.now();
+  const signals = new Signals();
+  const workload = workloadFromEnvironment(process.env);
+  const metrics = new Metrics(workload);
+  const formatEntry = compileFormat(config);
+  const log = openLog(config, metrics);
+  const idle = new Latch();
 
-  const timers = new Timers(now);
   const traffic = new Traffic({
-    timers,
-    counters,
+    timers: new Timers(() => performance.now()),
+    counters: metrics.counters,
     ownPorts: ownPortsOf(config),
     maxConnections: config.maxConnections,
     connectTimeoutMs: config.connectTimeout,
@@ -54,49 +54,85 @@ async function runProxy(config: ProxyConfig): Promise<number> {
   const pipeline = new ForwardingPipeline(
     { inbound: config.inbound.http, outbound: config.outbound.http },
     {
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      sleep,
       onMiddlewareError: (route, error) => talk.error(`rule ${route}: a middleware failed:`, error),
     },
   );
-  const idle = new IdleSignal();
   const services: Services = {
     settings: settingsOf(config),
     pool,
     dialer: traffic,
     pipeline,
-    sinks: [accessLog],
-    now,
-    wallClock: Date.now,
+    sinks: log === undefined ? [metrics] : [metrics, new AccessLog(formatEntry, (entry) => log.write(entry))],
+    now: () => performance.now(),
+    wallClock: () => Date.now(),
     requestId: () => crypto.randomUUID(),
     inFlight: 0,
     isDraining: false,
-    onIdle: () => idle.fire(),
+    onIdle: () => idle.release(),
   };
   pool.services = services;
   traffic.services = services;
 
-  if (config.inboundPort !== 0) traffic.listen({ direction: "inbound", port: config.inboundPort });
-  if (config.outboundPort !== 0) traffic.listen({ direction: "outbound", port: config.outboundPort });
-  if (config.listen !== undefined && config.target !== undefined) {
-    const { host, port } = config.listen;
-    const target = { address: config.target.host, port: config.target.port };
-    traffic.listen({ direction: "listen", host, port, target });
-  }
-  if (dropRoot(config.proxyUid, config.proxyGid))
+  // Everything is bound before root is given up, and everything is bound before anything is called ready.
+  listenAll(traffic, config);
+  const admin = startAdmin(standardBinds(adminPortsOf(config)), {
+    isReady: () => !services.isDraining,
+    families: () => metrics.families(),
+    serverInfo: () => ({
+      version: packageJson.version,
+      state: services.isDraining ? "DRAINING" : "LIVE",
+      uptimeMs: performance.now() - startedAt,
+      pid: process.pid,
+      concurrency: config.concurrency,
+      settings: config,
+      node: workload,
+    }),
+  });
+  if (dropRoot(config.proxyUid, config.proxyGid)) {
     talk.info(`running as uid ${config.proxyUid}, gid ${config.proxyGid}`);
+  }
   talk.success(`ready: ${describeListeners(config)}`);
 
-  const signals = new Signals();
   await signals.next();
   services.isDraining = true;
   if (services.inFlight > 0) {
-    talk.info(`draining: ${services.inFlight} in flight, at most ${config.terminationDrainDuration} ms`);
-    await Promise.race([idle.fired, signals.next(), sleep(config.terminationDrainDuration)]);
+    talk.info(`draining: ${services.inFlight} in flight; a second signal ends at once`);
+    await Promise.race([idle.released, signals.next(), sleep(config.terminationDrainDuration)]);
   }
   traffic.stopListening();
-  pool.closeIdle();
-  if (services.inFlight > 0) talk.warn(`ended with ${services.inFlight} requests or tunnels cut`);
+  if (services.inFlight > 0) talk.warn(`ended with ${services.inFlight} requests or tunnels cut off`);
+  await Promise.all([admin.stop(), log?.close()]);
   return 0;
+}
+
+function compileFormat(config: ProxyConfig): EntryFormatter {
+  try {
+    return compileAccessLog(config.accessLogEncoding, config.accessLogFormat);
+  } catch (error) {
+    if (error instanceof FormatError) throw new UsageError(`--access-log-format: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Undefined when the access log is off. */
+function openLog(config: ProxyConfig, metrics: Metrics): LogWriter | undefined {
+  if (config.accessLogFile === "") return undefined;
+  return LogWriter.open(config.accessLogFile, {
+    onDropped: (entries) => {
+      metrics.counters.accessLogDropped += entries;
+    },
+    onProblem: (message) => talk.warn(message),
+  });
+}
+
+function listenAll(traffic: Traffic, config: ProxyConfig): void {
+  if (config.inboundPort !== 0) traffic.listen({ direction: "inbound", port: config.inboundPort });
+  if (config.outboundPort !== 0) traffic.listen({ direction: "outbound", port: config.outboundPort });
+  if (config.listen !== undefined && config.target !== undefined) {
+    const target = { address: config.target.host, port: config.target.port };
+    traffic.listen({ direction: "listen", host: config.listen.host, port: config.listen.port, target });
+  }
 }
 
 function settingsOf(config: ProxyConfig): ProxySettings {
@@ -123,6 +159,15 @@ function ownPortsOf(config: ProxyConfig): OwnPorts {
   };
 }
 
+function adminPortsOf(config: ProxyConfig): Parameters<typeof standardBinds>[0] {
+  return {
+    admin: config.proxyAdminPort,
+    status: config.statusPort,
+    health: config.healthPort,
+    prometheus: config.prometheusPort,
+  };
+}
+
 function describeListeners(config: ProxyConfig): string {
   const parts: string[] = [];
   if (config.inboundPort !== 0) parts.push(`inbound ${config.inboundPort}`);
@@ -138,23 +183,35 @@ function describeListeners(config: ProxyConfig): string {
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Resolves when the last request in flight is over. */
-class IdleSignal {
-  fire: () => void = () => {};
-  readonly fired = new Promise<void>((resolve) => {
-    this.fire = resolve;
+/** A promise that `release` resolves. */
+class Latch {
+  release: () => void = () => {};
+  readonly released = new Promise<void>((resolve) => {
+    this.release = resolve;
   });
 }
 
 /** SIGTERM and SIGINT, one after the other: the first begins the drain, the second ends it. */
 class Signals {
-  #waiting: (() => void) | undefined;
+  #unheard = 0;
+  #waiting: (() => void) | undefined = undefined;
 
   constructor() {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#waiting?.());
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        if (this.#waiting === undefined) this.#unheard++;
+        else this.#waiting();
+        this.#waiting = undefined;
+      });
+    }
   }
 
+  /** Resolves at the next signal that nobody has waited for. */
   next(): Promise<void> {
+    if (this.#unheard > 0) {
+      this.#unheard--;
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       this.#waiting = resolve;
     });
