@@ -37,16 +37,20 @@ const DEFAULT_CLUSTER: Readonly<Record<Direction, string>> = {
 
 /** What only the agent counts. The data path adds to these fields directly. */
 export class AgentCounters {
+  /** Downstream connections open at this moment. */
+  connectionsActive = 0;
   /** Connections closed because they came from one of our own upstream sockets. */
   loopsDetected = 0;
   /** Connections refused because no rule had redirected them. */
   directConnectionsRefused = 0;
-  /** Access log entries thrown away because their reader was too slow. */
+  /** Connections refused because they were meant for a port of the agent that is not for others. */
+  ownPortConnectionsRefused = 0;
+  /** Connections refused because as many as allowed were open. */
+  connectionsOverLimit = 0;
+  /** Access log entries thrown away because nobody read them fast enough. */
   accessLogDropped = 0;
   /** Requests and connections not in the istio_ metrics because of the limit of series. */
   seriesDropped = 0;
-  /** Downstream connections open at this moment. */
-  readonly connectionsActive: Record<Direction, number> = { inbound: 0, outbound: 0, listen: 0 };
 }
 
 /** Requests of one status and flag of one cluster. */
@@ -249,6 +253,12 @@ export class Metrics implements RecordSink {
 function agentFamilies(counters: AgentCounters): MetricFamily[] {
   const total = (name: string, help: string, value: number) => counter(name, help, [{ labels: [], value }]);
   return [
+    {
+      type: "gauge",
+      name: "agent_connections_active",
+      help: "Downstream connections open.",
+      samples: [{ labels: [], value: counters.connectionsActive }],
+    },
     total(
       "agent_loops_detected_total",
       "Connections closed because the proxy itself had opened them.",
@@ -260,6 +270,16 @@ function agentFamilies(counters: AgentCounters): MetricFamily[] {
       counters.directConnectionsRefused,
     ),
     total(
+      "agent_own_port_connections_refused_total",
+      "Connections refused because they were meant for a port of the agent itself.",
+      counters.ownPortConnectionsRefused,
+    ),
+    total(
+      "agent_connections_over_limit_total",
+      "Connections refused because as many as allowed were open.",
+      counters.connectionsOverLimit,
+    ),
+    total(
       "agent_access_log_dropped_total",
       "Access log entries dropped because they were not read fast enough.",
       counters.accessLogDropped,
@@ -269,15 +289,6 @@ function agentFamilies(counters: AgentCounters): MetricFamily[] {
       "Requests and connections not in the istio_ metrics because the limit of series was reached.",
       counters.seriesDropped,
     ),
-    {
-      type: "gauge",
-      name: "agent_connections_active",
-      help: "Downstream connections open.",
-      samples: Object.entries(counters.connectionsActive).map(([direction, value]) => ({
-        labels: [["direction", direction]],
-        value,
-      })),
-    },
   ];
 }
 
