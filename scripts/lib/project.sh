@@ -75,7 +75,7 @@ ensure_bun() {
   as_owner mkdir -p .tools
   # A package of its own, entered: with --prefix, npm would overlook the machine's npmrc (registry, certificates).
   printf '{ "private": true }\n' | as_owner tee .tools/package.json >/dev/null
-  (cd .tools && as_owner npm install --no-package-lock --no-audit --no-fund --loglevel=error "bun@$wanted" >&2)
+  (cd .tools && as_owner npm install --no-package-lock --no-audit --no-fund --no-update-notifier --loglevel=error "bun@$wanted" >&2)
   use_bun || die "npm installed bun@$wanted into .tools, but .tools/node_modules/.bin/bun does not run: see the messages above"
 }
 
