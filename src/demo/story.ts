@@ -10,7 +10,7 @@ export interface Paint {
 
 export const PLAIN: Paint = { strong: (text) => text, faint: (text) => text, good: (text) => text };
 
-const sgr = (on: number, off: number) => (text: string) => `\x1b[${on}m${text}\x1b[${off}m`;
+const sgr = (on: number, off: number) => (text: string) => (text === "" ? "" : `\x1b[${on}m${text}\x1b[${off}m`);
 export const COLORED: Paint = { strong: sgr(1, 22), faint: sgr(2, 22), good: sgr(32, 39) };
 
 /** Title, lines of what is to be seen, and the sentence of what it proves. */

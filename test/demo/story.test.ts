@@ -11,7 +11,7 @@ const exchange = (change: Partial<Exchange> = {}): Exchange => ({
   requestBody: "",
   status: 200,
   server: "pilotfish",
-  durationMs: 3.14159,
+  durationMs: 3.07,
   requestId: "0f0e",
   ...change,
 });
