@@ -111,6 +111,7 @@ export class ChunkedDecoder {
           this.#state = State.EndLf;
           return;
         }
+        if (octet === LF) throw new ProtocolError(400, "bad_trailer");
         this.#state = State.TrailerLine;
         this.#keepTrailer(octet);
         return;

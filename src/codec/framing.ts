@@ -1,5 +1,6 @@
 // Where a message body ends (RFC 9112 §6). Pure. Whatever two recipients could read differently is a ProtocolError.
 import type { RequestHead, ResponseHead } from "./head.ts";
+import { trimOws } from "./octets.ts";
 import { ProtocolError } from "./protocol-error.ts";
 
 /** How the end of a body is found. */
@@ -60,7 +61,7 @@ function lengthFraming(text: string): BodyFraming {
 
 function requireChunked(transferEncoding: string): void {
   if (transferEncoding.length === 7 && transferEncoding.toLowerCase() === "chunked") return;
-  const codings = transferEncoding.split(",").map((coding) => coding.trim().toLowerCase());
+  const codings = transferEncoding.split(",").map((coding) => trimOws(coding).toLowerCase());
   const isKnownShape = codings.every((coding) => /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(coding));
   if (!isKnownShape || codings.at(-1) !== "chunked" || codings.indexOf("chunked") !== codings.length - 1) {
     throw new ProtocolError(400, "bad_transfer_encoding");

@@ -52,10 +52,10 @@ export function findHeadEnd(bytes: Buffer, from: number): number {
   return at < 0 ? -1 : at + 4;
 }
 
-/** Whether a LF without a CR before it stands in the unfinished head `bytes[from, …)`: then its end would never come. */
+/** Whether a LF without a CR before it stands in `bytes[from, …)` of the unfinished head `bytes`: then its end would never come. */
 export function hasBareLf(bytes: Uint8Array, from: number): boolean {
   for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
-    if (at === from || bytes[at - 1] !== CR) return true;
+    if (at === 0 || bytes[at - 1] !== CR) return true;
   }
   return false;
 }

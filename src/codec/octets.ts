@@ -33,9 +33,15 @@ export function hexValue(octet: number): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
-/** Whether `text` is a token (RFC 9110 §5.6.2). */
-export function isToken(text: string): boolean {
-  if (text.length === 0) return false;
-  for (let at = 0; at < text.length; at++) if (TOKEN[text.charCodeAt(at)] !== 1) return false;
-  return true;
+/** `text` without the optional white space around it (RFC 9110 §5.6.3): `trim()` would also take a no-break space. */
+export function trimOws(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isOws(text.charCodeAt(from))) from++;
+  while (to > from && isOws(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
+}
+
+function isOws(octet: number): boolean {
+  return octet === SPACE || octet === HTAB;
 }

@@ -14,6 +14,9 @@ const METHODS = [
   ...["BIND", "UNBIND", "REBIND", "LABEL", "LINK", "UNLINK", "MERGE", "CHECKOUT", "CHECKIN", "UPDATE", "PURGE"],
 ];
 
+/** RTSP and SIP have these too: the end of the first line tells them apart. */
+const SHARED_METHODS = ["OPTIONS", "UPDATE"];
+
 /** A first line longer than this without an end is not HTTP that we would take for it by its version. */
 const MAX_FIRST_LINE_BYTES = 8 * 1024;
 
@@ -24,7 +27,7 @@ export function sniff(bytes: Buffer): Sniffed {
 
   let start = 0;
   while (bytes[start] === CR || bytes[start] === LF) start++;
-  if (start === bytes.length) return "more";
+  if (start === bytes.length) return start > MAX_FIRST_LINE_BYTES ? "opaque" : "more";
 
   const preface = bytes.latin1Slice(0, Math.min(bytes.length, HTTP2_PREFACE.length));
   if (preface === HTTP2_PREFACE) return "http2";
@@ -34,10 +37,9 @@ export function sniff(bytes: Buffer): Sniffed {
   const lineEnd = bytes.indexOf(LF, start);
   if (word !== undefined) {
     if (word.ended && METHODS.includes(word.text)) {
-      // RTSP and SIP share HTTP's methods; their first line tells them apart.
-      return lineEnd >= 0 && /^[^\r\n]* (RTSP|SIP)\/[0-9]\.[0-9]\r?$/.test(bytes.latin1Slice(start, lineEnd))
-        ? "opaque"
-        : "http1";
+      if (!SHARED_METHODS.includes(word.text)) return "http1";
+      if (lineEnd < 0) return bytes.length - start > MAX_FIRST_LINE_BYTES ? "http1" : "http1-prefix";
+      return / (RTSP|SIP)\/[0-9]\.[0-9]\r?$/.test(bytes.latin1Slice(start, lineEnd)) ? "opaque" : "http1";
     }
     if (!word.ended) return METHODS.some((method) => method.startsWith(word.text)) ? "http1-prefix" : "more";
   }

@@ -137,7 +137,7 @@ export class HttpDownstream implements WireHandler {
     const collected = this.#headBuffer.bytes;
     if ((end < 0 ? collected.length : end) > settings.maxHeaderBytes) throw new ProtocolError(431, "header_too_long");
     if (end < 0) {
-      if (hasBareLf(collected, 0)) throw new ProtocolError(400, "bare_lf");
+      if (hasBareLf(collected, before)) throw new ProtocolError(400, "bare_lf");
       return bytes.length;
     }
     const head = parseRequestHead(collected, 0, end, settings);

@@ -1,0 +1,73 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { HeaderList } from "../../src/codec/header-list.ts";
+
+const list = (...flat: string[]): HeaderList => new HeaderList(flat);
+
+describe("HeaderList", () => {
+  test("finds by lower-case name whatever the case of the wire", () => {
+    const headers = list("X-A", "1", "x-a", "2", "X-B", "3");
+    expect(headers.get("x-a")).toBe("1");
+    expect(headers.getAll("x-a")).toEqual(["1", "2"]);
+    expect(headers.has("x-b")).toBe(true);
+    expect(headers.has("x-c")).toBe(false);
+    expect(headers.get("x-c")).toBeUndefined();
+    expect(headers.count).toBe(3);
+  });
+
+  test("does not take a value for a name", () => {
+    const headers = list("a", "b", "c", "a");
+    expect(headers.get("b")).toBeUndefined();
+    expect(headers.getAll("a")).toEqual(["b"]);
+  });
+
+  test.each(["__proto__", "constructor", "toString", "hasOwnProperty", "1", "0", "length", "-1"])(
+    "%j is a name like any other",
+    (name) => {
+      expect(list("a", "1").get(name.toLowerCase())).toBeUndefined();
+      const headers = list("a", "1", name, "x");
+      expect(headers.get(name.toLowerCase())).toBe("x");
+      headers.set(name, "y");
+      expect(headers.flat).toEqual(["a", "1", name, "y"]);
+      headers.remove(name);
+      expect(headers.flat).toEqual(["a", "1"]);
+      headers.add(name, "z");
+      expect(headers.getAll(name.toLowerCase())).toEqual(["z"]);
+    },
+  );
+
+  test.each([
+    [
+      "replaces the first in its place and removes the others",
+      ["A", "1", "b", "2", "a", "3", "A", "4"],
+      ["A", "9", "b", "2"],
+    ],
+    ["keeps the name's case of the wire", ["aCcEpT", "1"], ["aCcEpT", "1", "a", "9"]],
+    ["adds at the end when there is none", ["b", "2"], ["b", "2", "a", "9"]],
+  ])("set %s", (_name, before, after) => {
+    const headers = list(...before);
+    headers.set("a", "9");
+    expect(headers.flat).toEqual(after);
+  });
+
+  test("remove takes every line of that name, neighbours too", () => {
+    const headers = list("a", "1", "A", "2", "b", "3", "a", "4");
+    headers.remove("A");
+    expect(headers.flat).toEqual(["b", "3"]);
+  });
+
+  test("set then getAll gives the one value; remove then has gives false", () => {
+    const name = fc.constantFrom("a", "A", "b", "B", "c", "__proto__", "1");
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, fc.string())), name, fc.string(), (lines, wanted, value) => {
+        const headers = new HeaderList(lines.flat());
+        const others = headers.flat.filter((_, at) => headers.flat[at & ~1]!.toLowerCase() !== wanted.toLowerCase());
+        headers.set(wanted, value);
+        expect(headers.getAll(wanted.toLowerCase())).toEqual([value]);
+        headers.remove(wanted);
+        expect(headers.has(wanted.toLowerCase())).toBe(false);
+        expect(headers.flat).toEqual(others);
+      }),
+    );
+  });
+});
