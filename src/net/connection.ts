@@ -265,6 +265,7 @@ export class Connection implements Wire {
     this.#socket = socket;
     this.#phase = Phase.Open;
     this.#local = formatEndpoint({ address: unmapAddress(socket.localAddress), port: socket.localPort });
+    this.#remote = formatEndpoint({ address: unmapAddress(socket.remoteAddress), port: socket.remotePort });
     this.host.onEstablished(this);
     if (this.#pauseReasons !== 0) socket.pause();
     this.handler.onOpen();

@@ -40,8 +40,11 @@ const COMPLAINTS_PER_MINUTE = 5;
 export class Traffic implements ConnectionHost, Dialer, Admission {
   readonly timers: Timers;
   services!: Services;
-  /** Our ends of all open upstream connections: one that comes in at a listener is a loop. */
-  readonly #ownEnds = new Set<string>();
+  /**
+   * All open upstream connections, as `our end>their end`: one that comes in at a listener is a loop. Both ends count,
+   * because the kernel gives one source port to several connections as long as their destinations differ.
+   */
+  readonly #ownConnections = new Set<string>();
   readonly #listeners: TCPSocketListener<Connection>[] = [];
   readonly #complaints = new Map<string, { minute: number; count: number }>();
 
@@ -104,8 +107,8 @@ export class Traffic implements ConnectionHost, Dialer, Admission {
     return undefined;
   }
 
-  admits(wire: Wire): boolean {
-    if (!this.#ownEnds.has(wire.remoteAddress)) return true;
+  admits(wire: Wire, original: string): boolean {
+    if (!this.#ownConnections.has(`${wire.remoteAddress}>${original}`)) return true;
     this.options.counters.loopsDetected++;
     this.#complain(
       "loop",
@@ -133,11 +136,11 @@ export class Traffic implements ConnectionHost, Dialer, Admission {
   }
 
   onEstablished(connection: Connection): void {
-    this.#ownEnds.add(connection.localAddress);
+    this.#ownConnections.add(`${connection.localAddress}>${connection.remoteAddress}`);
   }
 
   onReleased(connection: Connection): void {
-    if (connection.isOutgoing) this.#ownEnds.delete(connection.localAddress);
+    if (connection.isOutgoing) this.#ownConnections.delete(`${connection.localAddress}>${connection.remoteAddress}`);
     else this.options.counters.connectionsActive--;
   }
 

@@ -11,8 +11,8 @@ import { IGNORE, type Wire, type WireError, type WireHandler } from "./wire.ts";
 
 /** What the shell is asked before a connection is used for anything: whether it is one of our own coming back. */
 export interface Admission {
-  /** False when the peer is one of our own upstream sockets: a loop. */
-  admits(wire: Wire): boolean;
+  /** False when this is one of our own upstream connections coming back: a loop. `original` is its destination, `ip:port`. */
+  admits(wire: Wire, original: string): boolean;
 }
 
 export class Sniffer implements WireHandler {
@@ -54,7 +54,7 @@ export class Sniffer implements WireHandler {
 
   #admit(): boolean {
     if (this.#isAdmitted) return true;
-    this.#isAdmitted = this.admission.admits(this.wire);
+    this.#isAdmitted = this.admission.admits(this.wire, formatEndpoint(this.route.original));
     if (!this.#isAdmitted) this.wire.reset();
     return this.#isAdmitted;
   }
