@@ -81,7 +81,9 @@ function serve(bind: Bind, app: Hono): Server<undefined> {
       fetch: (request) => app.fetch(request),
       maxRequestBodySize: MAX_BODY_BYTES,
       idleTimeout: IDLE_TIMEOUT_S,
+      // Not what Bun takes by itself: outside of development it shares the port with whoever has it.
       development: false,
+      reusePort: false,
     }),
   );
 }
