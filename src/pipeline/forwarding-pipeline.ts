@@ -41,7 +41,7 @@ class ExchangeOver extends Error {
 
 export class ForwardingPipeline implements Pipeline {
   readonly #tables: Record<Direction, RouteTable | undefined>;
-  readonly #apps = new Map<HttpRoute, Hono<PipelineEnv>>();
+  readonly #apps = new Map<HttpRoute, RouteApps>();
 
   constructor(
     routes: PipelineRoutes,
@@ -59,7 +59,8 @@ export class ForwardingPipeline implements Pipeline {
     exchange.record.routeName = route.name;
     const run = new PipelineRun(exchange, this.host);
     exchange.owner = run;
-    this.#run(this.#apps.get(route)!, route, run);
+    const apps = this.#apps.get(route)!;
+    this.#run(head.method === "HEAD" ? apps.head : apps.any, route, run);
     return true;
   }
 
@@ -67,8 +68,9 @@ export class ForwardingPipeline implements Pipeline {
     const { exchange } = run;
     try {
       // Hono reads method, url and headers of a request only; a Fetch Request would cost more than the rest of the lane.
-      const response = await app.fetch(run.request as unknown as Request, run);
+      const returned = await app.fetch(run.request as unknown as Request, run);
       if (exchange.isOver) return;
+      const response = run.headResponse ?? returned;
       if (response === (run.response as unknown)) exchange.respond();
       else await answer(exchange, response);
     } catch (error) {
@@ -79,8 +81,26 @@ export class ForwardingPipeline implements Pipeline {
   }
 }
 
-function compile(route: HttpRoute): Hono<PipelineEnv> {
-  const app = new Hono<PipelineEnv>({ getPath: (request) => (request as unknown as LightRequest).path });
+/** The app of a rule. Hono answers HEAD with a copy of the response: the app for it keeps the one that middleware returned. */
+interface RouteApps {
+  readonly any: Hono<PipelineEnv>;
+  readonly head: Hono<PipelineEnv>;
+}
+
+function compile(route: HttpRoute): RouteApps {
+  const head = newApp();
+  head.use(async (context, next) => {
+    await next();
+    (context.env as PipelineRun).headResponse = context.res;
+  });
+  return { any: addHandlers(newApp(), route), head: addHandlers(head, route) };
+}
+
+function newApp(): Hono<PipelineEnv> {
+  return new Hono<PipelineEnv>({ getPath: (request) => (request as unknown as LightRequest).path });
+}
+
+function addHandlers(app: Hono<PipelineEnv>, route: HttpRoute): Hono<PipelineEnv> {
   if (route.delayMs > 0) app.use(fixedDelay(route.delayMs));
   if (!isEmpty(route.request)) app.use(requestHeaders(route.request));
   if (!isEmpty(route.response)) app.use(responseHeaders(route.response));
@@ -95,6 +115,8 @@ function compile(route: HttpRoute): Hono<PipelineEnv> {
 class PipelineRun implements ExchangeOwner, PipelineBindings {
   readonly request: LightRequest;
   response: LightResponse | undefined = undefined;
+  /** What the middleware returned for a HEAD request. */
+  headResponse: Response | undefined = undefined;
   #resolve: ((response: LightResponse) => void) | undefined = undefined;
   #reject: ((error: ExchangeOver) => void) | undefined = undefined;
 

@@ -251,11 +251,14 @@ export class Lab implements AsyncDisposable {
   }
 }
 
-/** Addresses of a link without carrier are tentative: binding to them fails. */
+/** Addresses of a link without carrier are tentative: binding to them fails. A link that is not up yet is listed without any. */
 async function untilUsable(namespace: string): Promise<void> {
   const deadline = performance.now() + 5_000;
-  while (host("ip", "-n", namespace, "-6", "address", "show", "tentative").trim() !== "") {
-    if (performance.now() > deadline) throw new Error(`${namespace}: an IPv6 address stays tentative`);
+  const isUsable = (): boolean =>
+    host("ip", "-n", namespace, "link", "show", "dev", "eth0").includes("state UP") &&
+    host("ip", "-n", namespace, "-6", "address", "show", "tentative").trim() === "";
+  while (!isUsable()) {
+    if (performance.now() > deadline) throw new Error(`${namespace}: eth0 does not come up`);
     await Bun.sleep(10);
   }
 }
