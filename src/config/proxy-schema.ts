@@ -168,7 +168,7 @@ export const ProxySchema = v.pipe(
     ),
     maxConnections: v.pipe(
       v.optional(PositiveInt, "8000"),
-      v.description("Most client connections at once; more wait in the kernel's queue."),
+      v.description("Most client connections at once; further ones are reset."),
       v.metadata({ flag: "max-connections", value: "COUNT", group: "Timeouts and limits" }),
     ),
     maxIdleConnectionsPerEndpoint: v.pipe(
