@@ -2,14 +2,13 @@
 // The proxy cannot, being no root. It holds the read end of a pipe from the parent, which the kernel closes however the
 // parent ends; it ignores the signals that end the parent in order, and ends when the parent says that all is done.
 import { talk } from "../commands/talk.ts";
-import { hasRules } from "../netfilter/apply.ts";
-import { endProxy, removeCapture } from "./teardown.ts";
+import { tearDown } from "./teardown.ts";
 import { lastWatchState, type WatchState } from "./watch-state.ts";
 
 /** Written on stdout as soon as it watches. */
 export const WATCHING = "watching";
-/** A program that the parent had started may still be changing rules: a moment later they are looked at again. */
-const SECOND_LOOK_MS = 500;
+/** A program that the parent had started may still be changing rules. */
+const SETTLE_MS = 500;
 const ATTEMPTS = 5;
 
 export async function guard(): Promise<number> {
@@ -27,24 +26,23 @@ export async function guard(): Promise<number> {
   return cleanUpAfter(state);
 }
 
-async function cleanUpAfter({ proxy, hasRules: mayHaveRules, midstream, drainMs }: WatchState): Promise<number> {
-  const isClean = !mayHaveRules || (await removeAll(midstream));
-  if (proxy !== null) await endProxy(proxy, drainMs);
-  if (mayHaveRules && isClean) talk.warn("agent run was killed; the rules are removed and the proxy is ended");
-  return isClean ? 0 : 1;
-}
-
-async function removeAll(midstream: string | null): Promise<boolean> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+async function cleanUpAfter({ proxy, midstream, rules, drainMs }: WatchState): Promise<number> {
+  // Not later: with the proxy gone its ports are free, and the rules may be those of another run.
+  if (rules === "pending") await Bun.sleep(SETTLE_MS);
+  const remains = {
+    planned: [],
+    hasRules: rules !== "none",
+    midstream: midstream ?? undefined,
+    proxy: proxy ?? undefined,
+    drainMs,
+  };
+  for (let attempt = 1; ; attempt++) {
     try {
-      await removeCapture([], midstream);
-      await Bun.sleep(SECOND_LOOK_MS);
-      if (!(await hasRules())) return true;
+      await tearDown(remains, () => talk.warn("agent run was killed; the rules are removed"));
+      return 0;
     } catch (error) {
-      if (attempt === ATTEMPTS) talk.error("agent run was killed, and its rules cannot be removed:", error);
-      await Bun.sleep(SECOND_LOOK_MS);
+      if (attempt < ATTEMPTS) await Bun.sleep(SETTLE_MS);
+      else throw error;
     }
   }
-  talk.info("remove them by hand: agent init --cleanup-only");
-  return false;
 }

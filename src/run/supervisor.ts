@@ -10,7 +10,7 @@ import { spareMidstream } from "./midstream.ts";
 import { effectiveUid, identify, type ProcessIdentity } from "./process-identity.ts";
 import { selfCommand, selfEnvironment } from "./self.ts";
 import { StopSignals } from "./stop-signals.ts";
-import { endProxy, removeCapture } from "./teardown.ts";
+import { tearDown } from "./teardown.ts";
 
 export interface RunPlan {
   readonly rules: readonly Rule[];
@@ -36,7 +36,7 @@ export async function supervise(plan: RunPlan): Promise<number> {
   const signals = new StopSignals();
   const guardian = await GuardianLink.start({
     proxy: null,
-    hasRules: false,
+    rules: "none",
     midstream: null,
     drainMs: plan.drainMs,
     isDone: false,
@@ -66,6 +66,7 @@ class Run {
     private readonly signals: StopSignals,
   ) {}
 
+  /** Starts everything, and waits until something ends it. What it started is there also when it throws. */
   async untilEnd(): Promise<Ending> {
     const proxy = this.#startProxy();
     const ends: Promise<Ending>[] = [
@@ -79,12 +80,16 @@ class Run {
     return Promise.race(ends);
   }
 
-  /** Rules first: what the proxy has accepted may finish, and nothing new comes. */
+  /** Leaves nothing behind. When it throws, the guardian tries again as soon as this process is gone. */
   async cleanUp(): Promise<void> {
-    if (this.#hasRules) await removeCapture(this.plan.rules, this.#midstream ?? null);
-    this.guardian.update({ hasRules: false, midstream: null });
-    if (this.#hasRules) talk.info("rules removed");
-    if (this.#identity !== undefined) await endProxy(this.#identity, this.plan.drainMs, this.signals.second);
+    const remains = {
+      planned: this.plan.rules,
+      hasRules: this.#hasRules,
+      midstream: this.#midstream,
+      proxy: this.#identity,
+      drainMs: this.plan.drainMs,
+    };
+    await tearDown(remains, () => talk.info("rules removed"), this.signals.second);
     await this.guardian.release();
   }
 
@@ -114,8 +119,9 @@ class Run {
     this.#midstream = spareMidstream();
     this.#hasRules = true;
     // Said before it is true: being killed in between must not leave rules.
-    this.guardian.update({ hasRules: true, midstream: this.#midstream ?? null });
+    this.guardian.update({ rules: "pending", midstream: this.#midstream ?? null });
     await applyRules(this.plan.rules);
+    this.guardian.update({ rules: "there" });
     talk.success("capturing; Ctrl-C ends it and removes the rules");
   }
 

@@ -2,6 +2,7 @@
 // The supervisor does it when it ends, the guardian when the supervisor was killed.
 import { removeRules } from "../netfilter/apply.ts";
 import type { Rule } from "../netfilter/rule.ts";
+import { holdConnections, releaseConnections } from "./connection-hold.ts";
 import { restoreMidstream } from "./midstream.ts";
 import { isAlive, type ProcessIdentity, signal } from "./process-identity.ts";
 
@@ -9,14 +10,36 @@ const POLL_MS = 10;
 /** Added to the proxy's own time to drain. */
 const GRACE_MS = 1_000;
 
-/** Removes the rules; `planned` helps to recognise them. */
-export async function removeCapture(planned: readonly Rule[], midstream: string | null): Promise<void> {
-  await removeRules(planned);
-  restoreMidstream(midstream ?? undefined);
+export interface Remains {
+  /** Help to recognise the rules. */
+  readonly planned: readonly Rule[];
+  readonly hasRules: boolean;
+  /** See midstream.ts. */
+  readonly midstream: string | undefined;
+  readonly proxy: ProcessIdentity | undefined;
+  /** How long the proxy may take to end. */
+  readonly drainMs: number;
+}
+
+/** `removed` is told when the rules are gone; `hurry` resolves when somebody wants the rest to end at once. */
+export async function tearDown(remains: Remains, removed: () => void, hurry?: Promise<void>): Promise<void> {
+  const { hasRules, proxy, drainMs } = remains;
+  const mustHold = hasRules && proxy !== undefined && isAlive(proxy);
+  try {
+    if (mustHold) await holdConnections();
+    if (hasRules) {
+      await removeRules(remains.planned);
+      removed();
+    }
+  } finally {
+    if (proxy !== undefined) await endProxy(proxy, drainMs, hurry);
+    if (mustHold) await releaseConnections();
+    restoreMidstream(remains.midstream);
+  }
 }
 
 /** SIGTERM, then patience, then SIGKILL. `hurry` resolves when somebody wants it to end at once. */
-export async function endProxy(proxy: ProcessIdentity, drainMs: number, hurry?: Promise<void>): Promise<void> {
+async function endProxy(proxy: ProcessIdentity, drainMs: number, hurry?: Promise<void>): Promise<void> {
   let waited = 0;
   let patience = drainMs + GRACE_MS;
   signal(proxy, "SIGTERM");

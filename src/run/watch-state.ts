@@ -3,8 +3,8 @@ import * as v from "valibot";
 
 export const WatchStateSchema = v.strictObject({
   proxy: v.nullable(v.strictObject({ pid: v.number(), startTime: v.string() })),
-  /** Rules of ours are in the kernel, or are about to be. */
-  hasRules: v.boolean(),
+  /** Whether rules of ours are in the kernel; pending: they are being made. */
+  rules: v.picklist(["none", "pending", "there"]),
   /** See midstream.ts. */
   midstream: v.nullable(v.string()),
   /** How long the proxy may take to end, milliseconds. */
