@@ -110,8 +110,7 @@ export class Lanes implements AsyncDisposable {
 
   /** Plays the case in each lane; fails when a play fails, or when the bytes at either end differ. */
   async play(place: Place, act: (scene: Scene) => Promise<void>): Promise<void> {
-    const transcripts: ReturnType<Scene["transcript"]>[] = [];
-    for (const [lane, sidecar] of this.sidecars) {
+    const plays = [...this.sidecars].map(async ([lane, sidecar]) => {
       using scene = new Scene(lane, sidecar, place);
       try {
         await act(scene);
@@ -119,8 +118,13 @@ export class Lanes implements AsyncDisposable {
         if (error instanceof Error) error.message = `${lane} lane: ${error.message}`;
         throw error;
       }
-      transcripts.push(scene.transcript());
-    }
+      return scene.transcript();
+    });
+    const results = await Promise.allSettled(plays);
+    const transcripts = results.map((result) => {
+      if (result.status === "rejected") throw result.reason;
+      return result.value;
+    });
     expect(transcripts[1]).toEqual(transcripts[0]!);
   }
 
