@@ -209,6 +209,8 @@ export class HttpDownstream implements WireHandler {
       return;
     }
     this.#state = State.Head;
+    // An upstream that answered before it took the whole request does not take the rest of it any more.
+    this.wire.resume(PauseReason.Backpressure);
     this.wire.setDeadline(this.services.settings.downstreamIdleTimeoutMs);
     if (!this.#isProcessing && this.#held !== undefined) this.#processHeld();
   }

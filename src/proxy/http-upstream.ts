@@ -64,6 +64,8 @@ export class HttpUpstream implements WireHandler {
   /** The exchange ended in order. */
   finish(): void {
     this.#exchange = undefined;
+    // The client may be slow with the last bytes; the next one is not to wait for it.
+    this.wire.resume(PauseReason.Backpressure);
     if (this.#state === State.Done && this.#isReusable && !this.wire.isClosed && !this.wire.isCongested) {
       this.#state = State.Idle;
       this.#wasReused = true;
