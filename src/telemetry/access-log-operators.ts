@@ -95,7 +95,7 @@ function portOf(endpoint: string): number | undefined {
 function startTime(format: string): Field {
   if (format === "") {
     const iso = isoTimeFormatter();
-    return { read: (record) => iso(record.startTimeMs), escapeValue: undefined, isSteady: false };
+    return { read: (record) => iso(record.startTimeMs), escapeValue: undefined, isSteady: true };
   }
   const unknown = unknownTimeSpecifier(format);
   if (unknown >= 0) {

@@ -44,18 +44,27 @@ export function utcTime(epochMs: number): UtcTime {
   };
 }
 
-/** `%Y-%m-%dT%H:%M:%S.%3fZ`, Envoy's default for %START_TIME%. The text up to the second is kept while the second lasts. */
+/**
+ * `%Y-%m-%dT%H:%M:%S.%3fZ`, Envoy's default for %START_TIME%. The text is kept while the millisecond lasts, its part up
+ * to the second while that lasts.
+ */
 export function isoTimeFormatter(): (epochMs: number) => string {
+  let millisecond = Number.NaN;
   let second = Number.NaN;
   let prefix = "";
+  let text = "";
   return (epochMs) => {
+    const thisMillisecond = Math.floor(epochMs);
+    if (thisMillisecond === millisecond) return text;
+    millisecond = thisMillisecond;
     const thisSecond = Math.floor(epochMs / 1000);
     if (thisSecond !== second) {
       second = thisSecond;
       prefix = formatUtc("%Y-%m-%dT%H:%M:%S.", thisSecond * 1000);
     }
-    const ms = Math.floor(epochMs) - thisSecond * 1000;
-    return `${prefix}${ms < 10 ? "00" : ms < 100 ? "0" : ""}${ms}Z`;
+    const ms = thisMillisecond - thisSecond * 1000;
+    text = `${prefix}${ms < 10 ? "00" : ms < 100 ? "0" : ""}${ms}Z`;
+    return text;
   };
 }
 
