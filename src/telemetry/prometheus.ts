@@ -53,9 +53,10 @@ export class ExpositionError extends Error {
   override name = "ExpositionError";
 }
 
+// `s` in all of these: U+2028 ends a line for a regular expression, and is an ordinary character in a label.
 /** One line: name, labels in braces, value; a time stamp after it is ignored. */
-const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? +(\S+)(?: +-?\d+)?$/;
-const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)",?/y;
+const SAMPLE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? +(\S+)(?: +-?\d+)?$/s;
+const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)",?/sy;
 
 interface Draft {
   readonly name: string;
@@ -72,7 +73,7 @@ export function parseExposition(text: string): MetricFamily[] {
   const drafts: Draft[] = [];
   const help = new Map<string, string>();
   text.split("\n").forEach((line, index) => {
-    const comment = /^# (HELP|TYPE) (\S+) ?(.*)$/.exec(line);
+    const comment = /^# (HELP|TYPE) (\S+) ?(.*)$/s.exec(line);
     if (comment?.[1] === "HELP") help.set(comment[2]!, unescaped(comment[3]!));
     if (comment?.[1] === "TYPE")
       drafts.push({ name: comment[2]!, type: comment[3]!, help: help.get(comment[2]!) ?? "", lines: [] });
@@ -136,7 +137,7 @@ function parseLabels(text: string, lineNumber: number): Labels {
 }
 
 function unescaped(text: string): string {
-  return text.replace(/\\(.)/g, (_, escaped: string) => (escaped === "n" ? "\n" : escaped));
+  return text.replace(/\\(.)/gs, (_, escaped: string) => (escaped === "n" ? "\n" : escaped));
 }
 
 function parseNumber(text: string): number {

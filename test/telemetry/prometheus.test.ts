@@ -32,6 +32,20 @@ test("what is rendered reads back the same", () => {
     fc.property(families, (list) => {
       expect(parseExposition(renderExposition(list))).toEqual(list);
     }),
+    {
+      examples: [
+        [
+          [
+            {
+              type: "counter",
+              name: "separators",
+              help: "\u2028",
+              samples: [{ labels: [["a", "\u2029\\"]], value: 1 }],
+            },
+          ],
+        ],
+      ],
+    },
   );
 });
 
