@@ -314,6 +314,8 @@ export class Connection implements Wire {
     this.#phase = Phase.Closed;
     this.#queue = [];
     this.#release();
+    // Behind our own FIN, Bun reports the peer's as a close without an end.
+    if (error === undefined && this.#finSent) handler.onEnd();
     handler.onClosed(error);
   }
 
