@@ -1,13 +1,13 @@
 // The traffic listeners and the dialler: every socket of the data path begins here. Shell.
 import type { TCPSocketListener } from "bun";
 import { talk } from "../commands/talk.ts";
-import { CommandError } from "../config/errors.ts";
 import { judge, type OwnPorts, targetRoute } from "../proxy/admission.ts";
-import { type Endpoint, formatEndpoint, unmapAddress } from "../proxy/endpoint.ts";
+import { type Endpoint, unmapAddress } from "../proxy/endpoint.ts";
 import type { Direction } from "../proxy/record.ts";
 import type { Dialer, Route, Services } from "../proxy/services.ts";
 import { type Admission, Sniffer } from "../proxy/sniffer.ts";
 import type { Wire, WireHandler } from "../proxy/wire.ts";
+import { bindWithFallback } from "./bind.ts";
 import { Connection, type ConnectionHost, DIALLED_HANDLERS, type RawSocket, SOCKET_HANDLERS } from "./connection.ts";
 import { originalDestination } from "./original-dst.ts";
 import type { Timers } from "./timers.ts";
@@ -57,7 +57,12 @@ export class Traffic implements ConnectionHost, Dialer, Admission {
     const accept = (socket: RawSocket): void => this.#accept(socket, options);
     const socket = { ...SOCKET_HANDLERS, open: accept as (socket: unknown) => void };
     const host = options.direction === "listen" ? options.host : "::";
-    this.#listeners.push(bind(host, options.port, socket));
+    const { port } = options;
+    this.#listeners.push(
+      bindWithFallback({ host, port }, (hostname) =>
+        Bun.listen<Connection>({ hostname, port, allowHalfOpen: true, socket }),
+      ),
+    );
   }
 
   #accept(socket: RawSocket, options: ListenerOptions): void {
@@ -163,23 +168,4 @@ export class Traffic implements ConnectionHost, Dialer, Admission {
     this.#complaints.set(kind, { minute, count: 1 });
     talk.warn(text);
   }
-}
-
-type ListenHandlers = Parameters<typeof Bun.listen<Connection>>[0]["socket"];
-
-function bind(host: string, port: number, socket: ListenHandlers): TCPSocketListener<Connection> {
-  try {
-    return Bun.listen<Connection>({ hostname: host, port, allowHalfOpen: true, socket });
-  } catch (error) {
-    const { code } = error as Error & { code?: string };
-    // No IPv6 on this machine: the IPv4 half is all there is.
-    if (host === "::" && (code === "EAFNOSUPPORT" || code === "EADDRNOTAVAIL")) return bind("0.0.0.0", port, socket);
-    throw new CommandError(`cannot bind ${formatEndpoint({ address: host, port })}: ${bindReason(code, error)}`);
-  }
-}
-
-function bindReason(code: string | undefined, error: unknown): string {
-  if (code === "EADDRINUSE") return "address in use (is another proxy running here?)";
-  if (code === "EACCES") return "permission denied (ports below 1024 need root)";
-  return error instanceof Error ? error.message : String(error);
 }

@@ -74,9 +74,9 @@ export class RequestRecord {
 
 /**
  * Receives each record once, when it is complete; must not block, throw or keep it.
- * `tcpOpened` is told when an opaque connection starts; its end comes as a record with `protocol` "tcp".
+ * `tcpOpened` is told when an opaque connection to `upstreamCluster` starts; its end comes as a record with `protocol` "tcp".
  */
 export interface RecordSink {
   record(record: RequestRecord): void;
-  tcpOpened(direction: Direction): void;
+  tcpOpened(direction: Direction, upstreamCluster: string): void;
 }

@@ -78,7 +78,7 @@ export class Sniffer implements WireHandler {
     record.upstreamCluster = route.cluster;
     record.downstreamLocalAddress = wire.localAddress;
     record.downstreamRemoteAddress = wire.remoteAddress;
-    for (const sink of services.sinks) sink.tcpOpened(route.direction);
+    for (const sink of services.sinks) sink.tcpOpened(route.direction, route.cluster);
     services.inFlight++;
     const upstream = this.#upstream?.wire ?? services.dialer.dial(route.upstream, route.source, IGNORE);
     startTunnel(wire, upstream, record, {

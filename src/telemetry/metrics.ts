@@ -28,13 +28,6 @@ const FLAGS = {
   SI: 12,
 } as const satisfies Record<ResponseFlag, number>;
 
-/** Where a connection goes before its record can tell. */
-const DEFAULT_CLUSTER: Readonly<Record<Direction, string>> = {
-  inbound: "InboundPassthroughCluster",
-  outbound: "PassthroughCluster",
-  listen: "",
-};
-
 /** What only the agent counts. The data path adds to these fields directly. */
 export class AgentCounters {
   /** Downstream connections open at this moment. */
@@ -125,8 +118,8 @@ export class Metrics implements RecordSink {
     series.responseBytes.observe(record.bytesSent);
   }
 
-  tcpOpened(direction: Direction): void {
-    const series = this.#tcpSeries(this.#cluster(direction, ""), "");
+  tcpOpened(direction: Direction, upstreamCluster: string): void {
+    const series = this.#tcpSeries(this.#cluster(direction, upstreamCluster), "");
     if (series === undefined) this.counters.seriesDropped++;
     else series.opened++;
   }
@@ -164,7 +157,7 @@ export class Metrics implements RecordSink {
 
   /** Several clusters may have the same labels (`inbound|80||` and `inbound|81||`), and must share their series: a scrape with a label set twice is refused whole. */
   #addCluster(series: DirectionSeries, name: string): ClusterSeries | undefined {
-    const labels = istioLabels(this.#workload, series.direction, name || DEFAULT_CLUSTER[series.direction]);
+    const labels = istioLabels(this.#workload, series.direction, name);
     const key = JSON.stringify(labels);
     let cluster = this.#clusters.get(key);
     if (cluster === undefined) {

@@ -1,13 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { ServerInfo } from "../../src/admin/apps.ts";
-import {
-  type AdminBinds,
-  type AdminServers,
-  bindWithFallback,
-  standardBinds,
-  startAdmin,
-} from "../../src/admin/servers.ts";
+import { type AdminBinds, type AdminServers, standardBinds, startAdmin } from "../../src/admin/servers.ts";
 import { CommandError } from "../../src/config/errors.ts";
+import { bindWithFallback } from "../../src/net/bind.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
 import { workloadFromEnvironment } from "../../src/telemetry/workload.ts";
 import { httpRecord } from "../telemetry/sample-record.ts";
@@ -211,7 +206,7 @@ describe("binding", () => {
     const [admin] = freePorts(1);
     const clash = standardBinds({ admin: admin!, status: 0, health: binds.health.port, prometheus: 0 });
     expect(() => startAdmin(clash, source)).toThrow(
-      new CommandError(`cannot bind [::]:${binds.health.port}: address in use (is another proxy running in this pod?)`),
+      new CommandError(`cannot bind [::]:${binds.health.port}: address in use (is another proxy running here?)`),
     );
     expect(await fetch(`http://127.0.0.1:${admin}/ready`).catch(() => "refused")).toBe("refused");
   });

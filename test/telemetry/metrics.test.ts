@@ -23,8 +23,8 @@ function busyMetrics(): Metrics {
   metrics.record(httpRecord({ direction: "outbound", upstreamCluster: "PassthroughCluster", durationMs: 6_001 }));
   metrics.record(httpRecord({ responseCode: 503, responseFlag: "UF", upstreamHost: "" }));
   metrics.record(httpRecord({ direction: "listen", upstreamCluster: "target" }));
-  metrics.tcpOpened("inbound");
-  metrics.tcpOpened("outbound");
+  metrics.tcpOpened("inbound", "InboundPassthroughCluster");
+  metrics.tcpOpened("outbound", "PassthroughCluster");
   metrics.record(tcpRecord());
   metrics.counters.connectionsActive = 2;
   metrics.counters.loopsDetected++;
@@ -39,7 +39,7 @@ function samples(metrics: Metrics, name: string): readonly ScalarSample[] {
 test("a POST and an opaque connection show as in the golden file", () => {
   const metrics = new Metrics(WORKLOAD);
   metrics.record(httpRecord({ method: "POST", bytesReceived: 15, durationMs: 3.5 }));
-  metrics.tcpOpened("outbound");
+  metrics.tcpOpened("outbound", "PassthroughCluster");
   metrics.record(tcpRecord());
   expectGolden("metrics-traffic.txt", renderExposition(metrics.families()));
 });
@@ -97,7 +97,7 @@ describe("labels", () => {
     ],
     ["a failure", { responseCode: 0, responseFlag: "DC" }, { response_code: "0", response_flags: "DC" }],
     ["a code that no status can be", { responseCode: 12_345 }, { response_code: "0" }],
-    ["no cluster yet", { upstreamCluster: "" }, { destination_service_name: "InboundPassthroughCluster" }],
+    ["no cluster", { upstreamCluster: "" }, { destination_service_name: "unknown" }],
     ["a nameless inbound cluster", { upstreamCluster: "inbound|80||" }, { destination_service_name: "unknown" }],
     [
       "a service's cluster",
@@ -139,7 +139,7 @@ describe("labels", () => {
 describe("counting", () => {
   test("TCP: opened, closed and bytes meet in one series", () => {
     const metrics = new Metrics(WORKLOAD);
-    metrics.tcpOpened("outbound");
+    metrics.tcpOpened("outbound", "PassthroughCluster");
     metrics.record(tcpRecord());
     for (const [name, value] of [
       ["istio_tcp_connections_opened_total", 1],
@@ -165,7 +165,7 @@ describe("counting", () => {
     for (let code = 200; code < 210; code++) metrics.record(httpRecord({ responseCode: code }));
     metrics.record(httpRecord({ responseCode: 200 }));
     metrics.record(httpRecord({ upstreamCluster: "another" }));
-    metrics.tcpOpened("outbound");
+    metrics.tcpOpened("outbound", "PassthroughCluster");
     metrics.record(tcpRecord());
     const codes = samples(metrics, "istio_requests_total").map(({ labels, value }) => [
       labelValue(labels, "response_code"),
@@ -181,8 +181,12 @@ describe("counting", () => {
 
   test.each<Direction>(["inbound", "outbound", "listen"])("%s connections are counted when they open", (direction) => {
     const metrics = new Metrics(WORKLOAD);
-    metrics.tcpOpened(direction);
-    metrics.tcpOpened(direction);
-    expect(samples(metrics, "istio_tcp_connections_opened_total").map((sample) => sample.value)).toEqual([2]);
+    metrics.tcpOpened(direction, "outbound|9000||db.example");
+    metrics.tcpOpened(direction, "outbound|9000||db.example");
+    metrics.record(tcpRecord({ direction, upstreamCluster: "outbound|9000||db.example" }));
+    const opened = samples(metrics, "istio_tcp_connections_opened_total");
+    expect(opened.map((sample) => sample.value)).toEqual([2]);
+    const [closed] = samples(metrics, "istio_tcp_connections_closed_total").filter((sample) => sample.value > 0);
+    expect(opened[0]!.labels).toEqual(closed!.labels);
   });
 });

@@ -12,7 +12,7 @@ function traffic(): Metrics {
   metrics.record(httpRecord({ durationMs: 3, responseCode: 503, responseFlag: "UF", bytesSent: 20 }));
   metrics.record(httpRecord({ durationMs: 3, responseCode: 0, responseFlag: "DC", bytesSent: 0 }));
   metrics.record(httpRecord({ direction: "outbound", durationMs: 6_001, bytesSent: 3 * 1024 * 1024 }));
-  metrics.tcpOpened("outbound");
+  metrics.tcpOpened("outbound", "PassthroughCluster");
   metrics.record(tcpRecord());
   return metrics;
 }
