@@ -6,7 +6,7 @@
 RUN_PACKAGES=(iptables:iptables ip:iproute2 nsenter:util-linux setpriv:util-linux flock:util-linux)
 # shellcheck disable=SC2034
 TEST_PACKAGES=(
-  curl:curl nc:netcat-openbsd ps:procps ss:iproute2 capsh:libcap2-bin shellcheck:shellcheck
+  curl:curl openssl:openssl nc:netcat-openbsd ps:procps ss:iproute2 capsh:libcap2-bin shellcheck:shellcheck
   nginx:nginx-light haproxy:haproxy wrk:wrk h2load:nghttp2-client promtool:prometheus
   gunicorn:gunicorn /usr/lib/python3/dist-packages/httpbin:python3-httpbin
   podman:podman conmon:conmon runc:runc catatonit:catatonit /usr/lib/podman/netavark:netavark debootstrap:debootstrap

@@ -11,7 +11,7 @@ const ARCHIVE = join(ROOT, `dist/image-${process.arch === "x64" ? "amd64" : proc
 const HTTPBIN_IMAGE = "localhost/httpbin:debian";
 const GUNICORN = ["/usr/bin/gunicorn", "--bind", "0.0.0.0:80", "--workers", "1", "--threads", "4", "httpbin:app"];
 /** The first run on a machine makes httpbin's image: a small Debian, a minute or three. */
-const SETUP_TIMEOUT_MS = 900_000;
+const SETUP_TIMEOUT_MS = 500_000;
 const LOG_TIMEOUT_MS = 5_000;
 const MAX_IMAGE_BYTES = 130_000_000;
 

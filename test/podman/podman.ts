@@ -10,6 +10,7 @@ const STATE = "/var/cache/pilotfish-pods";
 const NODE = "pft-pods-node";
 const LOCK_WAIT_S = 300;
 const RUN_TIMEOUT_MS = 120_000;
+const IMPORT_TIMEOUT_MS = 450_000;
 const READY_TIMEOUT_MS = 30_000;
 const POLL_MS = 50;
 const TOOL_PATH = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`;
@@ -94,7 +95,7 @@ export class Podman implements AsyncDisposable {
   async importOnce(name: string, script: string, entrypoint: readonly string[]): Promise<void> {
     if ((await this.run("podman", "image", "exists", name)).code === 0) return;
     const archive = join(STATE, "rootfs.tar");
-    await must([script, archive], 600_000);
+    await must([script, archive], IMPORT_TIMEOUT_MS);
     await this.podman("import", "-q", "--change", `CMD ${JSON.stringify(entrypoint)}`, archive, name);
     rmSync(archive);
   }
