@@ -9,7 +9,7 @@ const NOBODY = 65_534;
 export async function serveApplication(port: number): Promise<number> {
   const app = createHttpbin(Bun.sleep);
   Bun.serve({
-    hostname: "0.0.0.0",
+    hostname: "::",
     port,
     fetch: (request, server) => app.fetch(request, { remoteAddress: server.requestIP(request)?.address ?? "" }),
   });

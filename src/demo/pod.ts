@@ -14,6 +14,7 @@ export const POD_ADDRESS = "10.77.0.2";
 /** A documentation address (RFC 5737) on the node's loopback interface: to the pod, the world outside. */
 export const OUTSIDE_ADDRESS = "203.0.113.10";
 
+const DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin";
 const LINK_WAIT_MS = 3_000;
 const LINK_POLL_MS = 10;
 
@@ -34,13 +35,14 @@ export class ThrowAwayPod implements AsyncDisposable {
     private readonly interruption: AbortSignal,
   ) {
     interruption.addEventListener("abort", () => this.#killAll());
+    process.once("exit", this.#atExit);
   }
 
   /** Removes what killed demos left, then builds. An abort of `interruption` ends every process and every call. */
   static async create(tools: DemoTools, interruption: AbortSignal): Promise<ThrowAwayPod> {
     const pod = new ThrowAwayPod(tools, interruption);
     try {
-      for (const name of orphans()) await pod.#deleteNamespace(name);
+      for (const name of orphans()) deleteNamespace(tools, name);
       await pod.#build();
       return pod;
     } catch (error) {
@@ -71,8 +73,15 @@ export class ThrowAwayPod implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#killAll();
     await Promise.all([...this.#processes].map(({ exited }) => exited));
-    for (const side of this.#made.splice(0)) await this.#deleteNamespace(this.name(side));
+    this.#deleteNamespaces();
+    process.off("exit", this.#atExit);
   }
+
+  /** A process that ends without a disposal: the reader of its output left, or a bug. */
+  readonly #atExit = (): void => {
+    this.#killAll();
+    this.#deleteNamespaces();
+  };
 
   async #build(): Promise<void> {
     const [node, pod] = [this.name("node"), this.name("pod")];
@@ -127,13 +136,16 @@ export class ThrowAwayPod implements AsyncDisposable {
     for (const started of this.#processes) started.kill();
   }
 
-  /** With everything that runs in it. Works after an interruption too; what is gone already is no failure. */
-  async #deleteNamespace(name: string): Promise<void> {
-    const inside = new DemoProcess([this.tools.ip, "netns", "pids", name], selfEnvironment());
-    await inside.exited;
-    for (const pid of inside.stdout.split("\n").filter(Boolean)) kill(Number(pid));
-    await new DemoProcess([this.tools.ip, "netns", "delete", name], selfEnvironment()).exited;
+  #deleteNamespaces(): void {
+    for (const side of this.#made.splice(0)) deleteNamespace(this.tools, this.name(side));
   }
+}
+
+/** With everything that runs in it. What is gone already is no failure. */
+function deleteNamespace({ ip }: DemoTools, name: string): void {
+  const pids = Bun.spawnSync([ip, "netns", "pids", name]).stdout.toString().split("\n").filter(Boolean);
+  for (const pid of pids) kill(Number(pid));
+  Bun.spawnSync([ip, "netns", "delete", name]);
 }
 
 export interface DemoTools {
@@ -143,7 +155,8 @@ export interface DemoTools {
 
 /** The programs of the demo, with the package to install where one is missing. */
 export function findDemoTools(): DemoTools {
-  const path = `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin:/usr/bin:/bin`;
+  // The PATH of an ordinary user's `su` lacks sbin.
+  const path = (process.env["PATH"] ?? DEFAULT_PATH).replaceAll(/([^:]*\/)bin(?=:|$)/g, "$1bin:$1sbin");
   const find = (name: string, packageName: string): string => {
     const found = Bun.which(name, { PATH: path });
     if (found !== null) return found;

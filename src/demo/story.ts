@@ -45,7 +45,7 @@ function step(scene: Scene, paint: Paint): Step {
     case "rules":
       return {
         title: "The init container's job: rules in the pod's kernel",
-        lines: [paint.faint(`$ ${scene.command}`), ...scene.rules.map(paint.faint)],
+        lines: [paint.faint(`$ ${scene.command}`), ...scene.rules],
         proof:
           "What comes in is redirected to port 15006, what goes out to port 15001; the application is not touched.",
       };
@@ -85,7 +85,7 @@ function step(scene: Scene, paint: Paint): Step {
     case "log":
       return {
         title: "What the proxy logged",
-        lines: scene.text.trim().split("\n").map(paint.faint),
+        lines: scene.text.trim().split("\n"),
       };
     case "statistics":
       return {

@@ -1,6 +1,7 @@
 // The guardian: a small root process beside `agent run` that cleans up when its parent is gone without doing so. Shell.
 // The proxy cannot, being no root. It holds the read end of a pipe from the parent, which the kernel closes however the
 // parent ends; it ignores the signals that end the parent in order, and ends when the parent says that all is done.
+import { writeFileSync } from "node:fs";
 import { talk } from "../commands/talk.ts";
 import { tearDown } from "./teardown.ts";
 import { lastWatchState, type WatchState } from "./watch-state.ts";
@@ -12,6 +13,8 @@ const SETTLE_MS = 500;
 const ATTEMPTS = 5;
 
 export async function guard(): Promise<number> {
+  // It was started through /proc/self/exe, and would be called "exe".
+  writeFileSync("/proc/self/comm", "agent");
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(name, () => {});
   process.stdout.write(`${WATCHING}\n`);
   let received = "";

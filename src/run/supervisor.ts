@@ -100,8 +100,7 @@ class Run {
 
   #startProxy(): Proxy {
     // As root, so that it can read its configuration and bind any port; it then becomes the proxy's user.
-    const proxy = Bun.spawn([...selfCommand("/proc/self/exe"), "proxy", ...this.plan.proxyFlags], {
-      argv0: "agent",
+    const proxy = Bun.spawn([...selfCommand(), "proxy", ...this.plan.proxyFlags], {
       stdin: "ignore",
       stdout: "inherit",
       stderr: "inherit",

@@ -7,6 +7,7 @@ import { restoreMidstream } from "./midstream.ts";
 import { isAlive, type ProcessIdentity, signal } from "./process-identity.ts";
 
 const POLL_MS = 10;
+const REPEAT_MS = 100;
 /** Added to the proxy's own time to drain. */
 const GRACE_MS = 1_000;
 
@@ -42,13 +43,15 @@ export async function tearDown(remains: Remains, removed: () => void, hurry?: Pr
 async function endProxy(proxy: ProcessIdentity, drainMs: number, hurry?: Promise<void>): Promise<void> {
   let waited = 0;
   let patience = drainMs + GRACE_MS;
-  signal(proxy, "SIGTERM");
+  let isHurried = false;
   void hurry?.then(() => {
+    isHurried = true;
     patience = Math.min(patience, waited + GRACE_MS);
-    // A second signal ends its drain.
-    signal(proxy, "SIGTERM");
   });
+  signal(proxy, "SIGTERM");
   for (; isAlive(proxy); waited += POLL_MS) {
+    // A second signal ends its drain. Again and again: two at once would count as one.
+    if (isHurried && waited % REPEAT_MS === 0) signal(proxy, "SIGTERM");
     if (waited >= patience) signal(proxy, "SIGKILL");
     await Bun.sleep(POLL_MS);
   }
