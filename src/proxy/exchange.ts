@@ -323,7 +323,7 @@ export class Exchange {
     if (!this.#requestSent || this.services.isDraining) this.#keepsAlive = false;
     let text = `HTTP/1.1 ${status} ${REASONS[status] ?? ""}\r\n`;
     for (let at = 0; at < headers.flat.length; at += 2) text += `${headers.flat[at]}: ${headers.flat[at + 1]}\r\n`;
-    if (status !== 204) text += `content-length: ${body.length}\r\n`;
+    if (status !== 204 && status !== 304) text += `content-length: ${body.length}\r\n`;
     text += `Server: ${serverHeader ?? "pilotfish"}\r\n`;
     const connection = this.#connectionField();
     if (connection !== "") text += `Connection: ${connection}\r\n`;
@@ -381,12 +381,20 @@ export class Exchange {
 const REASONS: Readonly<Record<number, string>> = {
   200: "OK",
   204: "No Content",
+  301: "Moved Permanently",
+  302: "Found",
+  303: "See Other",
+  304: "Not Modified",
+  307: "Temporary Redirect",
+  308: "Permanent Redirect",
   400: "Bad Request",
+  401: "Unauthorized",
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   408: "Request Timeout",
   414: "URI Too Long",
+  429: "Too Many Requests",
   431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   501: "Not Implemented",

@@ -111,19 +111,19 @@ export class HttpDownstream implements WireHandler {
   #processHeld(): void {
     const held = this.takeHeld();
     if (held !== undefined) this.#process(held);
-    else if (this.#hasEnded) this.onEnd();
+    if (this.#hasEnded) this.onEnd();
   }
 
   #readHead(bytes: Buffer, from: number): number {
     const { settings } = this.services;
     let at = from;
     if (this.#headBuffer.length === 0) {
+      this.#headStartedAt = this.services.now();
       while (bytes[at] === CR || bytes[at] === LF) {
         if (++this.#leadingBytes > MAX_LEADING_LINE_BYTES) throw new ProtocolError(400, "too_many_empty_lines");
         at++;
       }
       if (at === bytes.length) return at;
-      this.#headStartedAt = this.services.now();
       const end = findHeadEnd(bytes, at);
       if (end >= 0) {
         if (end - at > settings.maxHeaderBytes) throw new ProtocolError(431, "header_too_long");

@@ -196,11 +196,13 @@ export class HttpUpstream implements WireHandler {
   /** The exchange takes the response body from here on. */
   onTaken(): void {
     if (this.#isProcessing || this.#state !== State.Body) return;
-    if (this.#framing === Framing.None) this.#endResponse(undefined);
     const held = this.#held;
     this.#held = undefined;
     this.wire.resume(PauseReason.Held);
-    if (held !== undefined) this.#process(held);
+    if (this.#framing === Framing.None) {
+      if (held !== undefined) this.#isReusable = false;
+      this.#endResponse(undefined);
+    } else if (held !== undefined) this.#process(held);
     if (this.#hasEnded) this.onEnd();
   }
 
