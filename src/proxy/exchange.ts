@@ -84,16 +84,12 @@ export class Exchange {
     return this.#isOver;
   }
 
-  get isRequestSent(): boolean {
-    return this.#requestSent;
-  }
-
   /** Sends the request head on. The body, if any, follows through `sendBody`. */
   forward(): void {
     if (this.#isOver) return;
     const { route } = this.downstream;
-    const forwarded = forwardRequestHead(this.head, this.requestFraming, {
-      requestId: this.head.headers.get("x-request-id") ?? this.services.requestId(),
+    const forwarded = forwardRequestHead(this.head, {
+      requestId: this.head.headers.get("x-request-id") || this.services.requestId(),
       clientAddress: this.downstream.forwardedClient,
       fallbackHost: formatEndpoint(route.original),
     });
@@ -220,7 +216,7 @@ export class Exchange {
       forwardResponseHead(head, head.headers, {
         serverHeader: head.status === 101 ? undefined : this.downstream.serverHeader,
         connection: "",
-        framing: Framing.None,
+        framing: Framing.UntilClose,
       }),
     );
     const early = this.downstream.takeHeld();
@@ -231,10 +227,16 @@ export class Exchange {
       onOver: () => this.#close(),
       streamIdleTimeoutMs: this.services.settings.streamIdleTimeoutMs,
     });
+    if (this.downstream.hasEnded) this.downstream.wire.handler.onEnd();
   }
 
-  get mayBecomeTunnel(): boolean {
-    return this.head.method === "CONNECT" || wantsUpgrade(this.head);
+  /**
+   * Whether this status makes the connection a tunnel that the client asked for: 101 to an Upgrade, 2xx to CONNECT. Not
+   * while the request is still on its way: its rest would be body to one side and the other protocol to the other.
+   */
+  maySwitch(status: number): boolean {
+    const isConnect = this.head.method === "CONNECT";
+    return this.#requestSent && (status === 101 ? !isConnect && wantsUpgrade(this.head) : isConnect);
   }
 
   /** The upstream connection ended or broke before its response was complete. */

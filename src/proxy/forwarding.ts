@@ -3,6 +3,7 @@
 import { Framing } from "../codec/framing.ts";
 import type { RequestHead, ResponseHead } from "../codec/head.ts";
 import type { HeaderList } from "../codec/header-list.ts";
+import { trimOws } from "../codec/octets.ts";
 
 const enum Hop {
   EndToEnd,
@@ -52,7 +53,7 @@ const NEVER_NOMINATED = new Set([
 /** Names of fields that the Connection field takes with it; undefined in the usual case of none. */
 export function nominatedFields(connection: string): Set<string> | undefined {
   if (connection === "" || connection === "keep-alive" || connection === "close") return undefined;
-  const names = connection.split(",").map((option) => option.trim());
+  const names = connection.split(",").map(trimOws);
   const nominated = names.filter((name) => !PLAIN_OPTIONS.has(name) && !NEVER_NOMINATED.has(name));
   return nominated.length === 0 ? undefined : new Set(nominated);
 }
@@ -60,7 +61,7 @@ export function nominatedFields(connection: string): Set<string> | undefined {
 /** Whether the comma-separated lower-case list has this option. */
 export function hasOption(list: string, option: string): boolean {
   if (list === option) return true;
-  return list.includes(option) && list.split(",").some((item) => item.trim() === option);
+  return list.includes(option) && list.split(",").some((item) => trimOws(item) === option);
 }
 
 /** What is added to a request on its way to the upstream. */
@@ -81,12 +82,12 @@ export interface ForwardedRequest {
 }
 
 /** The request head as it goes upstream: always HTTP/1.1, the target byte-exact. */
-export function forwardRequestHead(head: RequestHead, framing: Framing, additions: RequestAdditions): ForwardedRequest {
+export function forwardRequestHead(head: RequestHead, additions: RequestAdditions): ForwardedRequest {
   const { flat } = head.headers;
   const nominated = nominatedFields(head.connection);
   const isUpgrade = wantsUpgrade(head);
   const lastForwardedFor = additions.clientAddress === undefined ? -1 : lastIndexOf(head.headers, "x-forwarded-for");
-  const sentTrailers = head.connection.includes("te") ? acceptsTrailers(head.headers) : false;
+  const sentTrailers = hasOption(head.connection, "te") && acceptsTrailers(head.headers);
   let requestId = "";
   let forwardedFor = "";
   let hasLength = false;
@@ -120,8 +121,10 @@ export function forwardRequestHead(head: RequestHead, framing: Framing, addition
         break;
       case Hop.EndToEnd:
         if (nominated?.has(name.toLowerCase())) continue;
-        if (name.length === 12 && name.toLowerCase() === "x-request-id") requestId = value;
-        else if (name.length === 15 && name.toLowerCase() === "x-forwarded-for") {
+        if (name.length === 12 && name.toLowerCase() === "x-request-id") {
+          if (value === "" && requestId === "") value = additions.requestId;
+          if (requestId === "") requestId = value;
+        } else if (name.length === 15 && name.toLowerCase() === "x-forwarded-for") {
           if (at === lastForwardedFor)
             value = value === "" ? additions.clientAddress! : `${value}, ${additions.clientAddress}`;
           forwardedFor = forwardedFor === "" ? value : `${forwardedFor}, ${value}`;
@@ -132,7 +135,6 @@ export function forwardRequestHead(head: RequestHead, framing: Framing, addition
   }
 
   if (head.host === undefined) text += `Host: ${additions.fallbackHost}\r\n`;
-  if (framing === Framing.Chunked && head.transferEncoding === undefined) text += "Transfer-Encoding: chunked\r\n";
   if (additions.clientAddress !== undefined && lastForwardedFor < 0) {
     forwardedFor = additions.clientAddress;
     text += `x-forwarded-for: ${forwardedFor}\r\n`;
@@ -184,7 +186,7 @@ export function forwardResponseHead(head: ResponseHead, headers: HeaderList, cha
         value = "chunked";
         break;
       case Hop.ContentLength:
-        if (hasFraming || forbidsFraming) continue;
+        if (hasFraming || forbidsFraming || changes.framing === Framing.UntilClose) continue;
         hasFraming = true;
         break;
       case Hop.Te:

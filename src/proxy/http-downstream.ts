@@ -53,6 +53,11 @@ export class HttpDownstream implements WireHandler {
     wire.setDeadline(services.settings.downstreamIdleTimeoutMs);
   }
 
+  /** The client has sent its FIN. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
   /** What goes into `Server`: the application's own name is kept on the way out of the pod. */
   get serverHeader(): string | undefined {
     return this.route.direction === "outbound" ? undefined : this.services.settings.serverHeader;

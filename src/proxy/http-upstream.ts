@@ -170,7 +170,7 @@ export class HttpUpstream implements WireHandler {
     const { status } = head;
     const { method } = exchange.head;
     if (status === 101 || (method === "CONNECT" && status >= 200 && status < 300)) {
-      if (!exchange.mayBecomeTunnel) throw new ProtocolError(400, "uninvited_switch_of_protocols");
+      if (!exchange.maySwitch(status)) throw new ProtocolError(400, "uninvited_switch_of_protocols");
       exchange.onTunnel(head, bytes.subarray(end));
       return bytes.length;
     }
