@@ -13,8 +13,8 @@ export class RawConnection {
   /** All that came in, a character a byte. */
   received = "";
   receivedBytes = 0;
-  /** When each piece of data came: performance.now(). */
-  readonly arrivals: { readonly text: string; readonly atMs: number }[] = [];
+  /** The other end's address, without the form of an IPv4 peer of an IPv6 socket. */
+  remoteAddress = "";
   ending: Ending | undefined;
   /** False: incoming bytes are counted and hashed only. */
   keepsBytes = true;
@@ -41,14 +41,6 @@ export class RawConnection {
   /** Breaks the connection with RST. */
   reset(): void {
     this.#socket?.terminate();
-  }
-
-  get remoteAddress(): string {
-    return this.#socket?.remoteAddress.replace(/^::ffff:/, "") ?? "";
-  }
-
-  get remotePort(): number {
-    return this.#socket?.remotePort ?? 0;
   }
 
   pause(): void {
@@ -110,6 +102,7 @@ export class RawConnection {
   static readonly handlers = {
     open(socket: Socket<RawConnection>): void {
       socket.data.#socket = socket;
+      socket.data.remoteAddress = socket.remoteAddress.replace(/^::ffff:/, "");
       socket.data.#flush();
       socket.data.#notify();
     },
@@ -117,11 +110,7 @@ export class RawConnection {
       const self = socket.data;
       self.receivedBytes += bytes.length;
       self.#hasher.update(bytes);
-      if (self.keepsBytes) {
-        const text = bytes.toString("latin1");
-        self.received += text;
-        self.arrivals.push({ text, atMs: performance.now() });
-      }
+      if (self.keepsBytes) self.received += bytes.toString("latin1");
       self.#notify();
     },
     drain(socket: Socket<RawConnection>): void {

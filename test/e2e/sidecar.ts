@@ -29,6 +29,8 @@ export const PROXY_UID = 1337;
 export interface SidecarOptions {
   /** Flags of `agent init`; without capture by rules: undefined. Default: the article's, and the proxy's user by uid. */
   readonly rules?: readonly string[] | undefined;
+  /** Changes the network before the rules are made. */
+  readonly prepare?: (lab: Lab) => Promise<void>;
   /** Flags of `agent proxy`. */
   readonly proxy?: readonly string[];
   /** Text of its configuration file. */
@@ -50,6 +52,7 @@ export class Sidecar implements AsyncDisposable {
     const directory = mkdtempSync(join(tmpdir(), "agent-e2e-"));
     chmodSync(directory, 0o755);
     try {
+      await options.prepare?.(lab);
       const rules = "rules" in options ? options.rules : ARTICLE_RULES;
       if (rules !== undefined) await lab.pod.check([AGENT, "init", ...rules]);
       const command = [AGENT, "proxy", ...(options.proxy ?? [])];
@@ -82,7 +85,7 @@ export class Sidecar implements AsyncDisposable {
     return line;
   }
 
-  /** The value of a sample of the proxy's metrics that has these labels; 0 when there is none. */
+  /** The sum of the samples of the proxy's metrics that have these labels; 0 when there is none. */
   async metric(name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> {
     const text = await this.pod.check(["curl", "-sS", "-m", "5", "http://127.0.0.1:15090/stats/prometheus"]);
     return sumOf(text, name, labels);

@@ -1,0 +1,9 @@
+// Debian's real httpbin under gunicorn, as a process of a namespace: the application of the original article.
+import type { Namespace, Proc } from "./lab.ts";
+
+/** Serves at every address of both families; returns when connections are taken. */
+export async function startHttpbin(namespace: Namespace, port = 80): Promise<Proc> {
+  const server = namespace.spawn(["gunicorn", "-b", `[::]:${port}`, ..."-w 1 --threads 4 httpbin:app".split(" ")]);
+  await server.waitFor(/Listening at/, "stderr");
+  return server;
+}
