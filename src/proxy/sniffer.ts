@@ -42,6 +42,10 @@ export class Sniffer implements WireHandler {
     if (kind === "http1") {
       this.#startHttp(seen);
     } else if (kind === "more" || kind === "http1-prefix") {
+      // After silence the deadline is that of an idle stream: too long for bytes that the peer may be waiting for.
+      if (this.#seen === undefined && this.#upstream !== undefined) {
+        this.wire.setDeadline(this.services.settings.protocolDetectionTimeoutMs);
+      }
       this.#seen = seen;
       if (kind === "http1-prefix" && !this.#waitsForHead) {
         this.#waitsForHead = true;
@@ -113,6 +117,7 @@ export class Sniffer implements WireHandler {
   onDeadline(): void {
     if (!this.#admit()) return;
     if (this.#waitsForHead) {
+      this.#upstream?.drop();
       const http = new HttpDownstream(this.wire, this.route, this.services);
       http.onData(this.#seen!);
       http.onDeadline();
