@@ -1,6 +1,6 @@
 // `agent init`: programs the netfilter rules that lead a pod's traffic to the proxy, or removes them.
 import { captureOf, InitSchema } from "../config/init-schema.ts";
-import { applyRules, removeRules } from "../netfilter/apply.ts";
+import { applyRules, removalText, removeRules } from "../netfilter/apply.ts";
 import { userId } from "../netfilter/host.ts";
 import { listTables, renderListing } from "../netfilter/listing.ts";
 import { planRules } from "../netfilter/plan.ts";
@@ -25,6 +25,10 @@ export const initCommand = defineAgentCommand({
     refuseUnsupported(config, context);
     if (config.cleanupOnly) {
       const hint = planRules(captureOf(config, context.given, userId), [4, 6]);
+      if (config.dryRun) {
+        process.stdout.write(await removalText(hint));
+        return 0;
+      }
       const removed = await removeRules(hint);
       talk.info(removed ? "rules removed" : "there were no rules to remove");
       return 0;

@@ -6,7 +6,7 @@ import { mayChangeRules } from "./host.ts";
 import type { FamilyState } from "./listing.ts";
 import { addPassthroughAddress, removePassthroughAddress } from "./loopback-address.ts";
 import { parseSave } from "./parse.ts";
-import { FAMILY_NAME } from "./render.ts";
+import { FAMILY_NAME, TOOL } from "./render.ts";
 import { hasOwnRules, restoreInput, rollbackInput } from "./restore-plan.ts";
 import type { Family, Rule } from "./rule.ts";
 import { findTools, requireTools, restore, save, type Toolset } from "./tools.ts";
@@ -54,6 +54,16 @@ export async function removeRules(hint: readonly Rule[] = []): Promise<boolean> 
   const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [messageOf(outcome.reason)] : []));
   if (failures.length > 0) throw new CommandError(`not all rules could be removed: ${failures.join("; ")}`);
   return pending.length > 0 || hadAddress;
+}
+
+/** What removeRules would feed, each family after a comment that names the tool; empty when there is nothing to remove. */
+export async function removalText(hint: readonly Rule[] = []): Promise<string> {
+  assertMayChangeRules();
+  const changes = await prepare([4], () => [], hint);
+  return changes
+    .filter(({ input }) => input !== "")
+    .map(({ family, input }) => `# ${TOOL[family]}-restore --noflush\n${input}`)
+    .join("");
 }
 
 /** The live rules of both families, with counters. A family that is not installed is left out, unless none is. */

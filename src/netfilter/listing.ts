@@ -9,7 +9,7 @@ export interface FamilyState {
   readonly tables: readonly SavedTable[];
 }
 
-/** One table: its rules as `iptables -t TABLE -S` prints them. */
+/** One table: its rules as `iptables -t TABLE -S` prints them; with counters (`-c PACKETS BYTES`) when those are known. */
 export interface TableListing {
   readonly family: "IPv4" | "IPv6";
   readonly table: string;
@@ -25,10 +25,9 @@ export function listTables(states: readonly FamilyState[]): TableListing[] {
       table: table.name,
       rules: [
         ...table.chains.map(({ name, policy }) => (policy === "-" ? `-N ${name}` : `-P ${name} ${policy}`)),
-        ...table.rules.map(({ chain, text, packets, bytes }) => {
-          const counters = packets === undefined ? "" : ` -c ${packets} ${bytes}`;
-          return `-A ${chain}${text === "" ? "" : ` ${text}`}${counters}`;
-        }),
+        ...table.rules.map(({ chain, text, packets, bytes }) =>
+          ["-A", chain, ...(packets === undefined ? [] : ["-c", packets, bytes]), text].join(" ").trimEnd(),
+        ),
       ],
     })),
   );

@@ -78,6 +78,8 @@ function tableText(table: SavedTable, wanted: WantedTable, removable: readonly S
   const kept = wanted.chains.map(({ name }) => name);
   const { removed, added } = placement(table, wanted.placed, removable);
   const stale = existing.filter((name) => !kept.includes(name));
+  const isUnchanged = stale.length + removed.length + added.length === 0;
+  if (isUnchanged && wanted.chains.every((chain) => isCurrent(table, chain))) return "";
   const lines = [
     ...[...new Set([...kept, ...existing])].map((name) => `:${name} - [0:0]`),
     ...removed.map(({ chain, text }) => `-D ${chain} ${text}`),
@@ -87,7 +89,17 @@ function tableText(table: SavedTable, wanted: WantedTable, removable: readonly S
       insertAt === undefined ? `-A ${chain} ${text}` : `-I ${chain} ${insertAt} ${text}`,
     ),
   ].map((line) => line.trimEnd());
-  return lines.length === 0 ? "" : [`*${table.name}`, ...lines, "COMMIT", ""].join("\n");
+  return [`*${table.name}`, ...lines, "COMMIT", ""].join("\n");
+}
+
+/** The chain is there with these very rules: left alone, it keeps its counters. */
+function isCurrent(table: SavedTable, { name, rules }: WantedChain): boolean {
+  const live = table.rules.filter(({ chain }) => chain === name);
+  return (
+    table.chains.some((chain) => chain.name === name) &&
+    live.length === rules.length &&
+    live.every(({ words }, index) => normalForm(words) === normalForm(rules[index]!.split(" ")))
+  );
 }
 
 /** Rules of ours in others' chains: which go and which come. A chain that is right already is left alone, so that our
