@@ -39,6 +39,9 @@ class ExchangeOver extends Error {
   override name = "ExchangeOver";
 }
 
+/** One for all: it is made for every exchange that ends, and its stack tells nothing. */
+const EXCHANGE_OVER = new ExchangeOver();
+
 export class ForwardingPipeline implements Pipeline {
   readonly #tables: Record<Direction, RouteTable | undefined>;
   readonly #apps = new Map<HttpRoute, RouteApps>();
@@ -131,12 +134,12 @@ class PipelineRun implements ExchangeOwner, PipelineBindings {
 
   async sleep(ms: number): Promise<void> {
     await this.host.sleep(ms);
-    if (this.exchange.isOver) throw new ExchangeOver();
+    if (this.exchange.isOver) throw EXCHANGE_OVER;
   }
 
   /** The end of the app: sends the request on and waits for the head of its response. */
   forward(): Promise<Response> {
-    if (this.exchange.isOver) return Promise.reject(new ExchangeOver());
+    if (this.exchange.isOver) return Promise.reject(EXCHANGE_OVER);
     const promise = new Promise<LightResponse>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
@@ -151,7 +154,7 @@ class PipelineRun implements ExchangeOwner, PipelineBindings {
   }
 
   onOver(): void {
-    this.#reject?.(new ExchangeOver());
+    this.#reject?.(EXCHANGE_OVER);
   }
 }
 

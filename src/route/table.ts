@@ -30,14 +30,18 @@ function holds(match: TextMatch, text: string): boolean {
 
 /** The path of a request target: origin-form without its query, or what follows the authority of an absolute-form. */
 export function pathOf(target: string): string {
-  let start = 0;
-  if (target.charCodeAt(0) !== 0x2f) {
-    const scheme = target.indexOf("://");
-    if (scheme > 0) {
-      start = target.indexOf("/", scheme + 3);
-      if (start < 0) return "/";
-    }
-  }
+  const start = pathStart(target);
+  if (start < 0) return "/";
   const query = target.indexOf("?", start);
   return query < 0 ? (start === 0 ? target : target.slice(start)) : target.slice(start, query);
+}
+
+/** Where the path begins; -1 for an absolute-form without one, as `http://host?query`. */
+function pathStart(target: string): number {
+  if (target.charCodeAt(0) === 0x2f) return 0;
+  const scheme = target.indexOf("://");
+  if (scheme <= 0) return 0;
+  const path = target.indexOf("/", scheme + 3);
+  const query = target.indexOf("?", scheme + 3);
+  return query >= 0 && query < path ? -1 : path;
 }
