@@ -69,7 +69,9 @@ async function runProxy(config: ProxyConfig): Promise<number> {
     requestId: () => crypto.randomUUID(),
     inFlight: 0,
     isDraining: false,
-    onIdle: () => idle.release(),
+    onIdle: () => {
+      if (unfinished(services, traffic) === undefined) idle.release();
+    },
   };
   pool.services = services;
   traffic.services = services;
@@ -96,14 +98,22 @@ async function runProxy(config: ProxyConfig): Promise<number> {
 
   await signals.next();
   services.isDraining = true;
-  if (services.inFlight > 0) {
-    talk.info(`draining: ${services.inFlight} in flight; a second signal ends at once`);
+  const draining = unfinished(services, traffic);
+  if (draining !== undefined) {
+    talk.info(`draining: ${draining}; a second signal ends at once`);
     await Promise.race([idle.released, signals.next(), sleep(config.terminationDrainDuration)]);
   }
   traffic.stopListening();
-  if (services.inFlight > 0) talk.warn(`ended with ${services.inFlight} requests or tunnels cut off`);
+  const cut = unfinished(services, traffic);
+  if (cut !== undefined) talk.warn(`ended with ${cut}, cut off`);
   await Promise.all([admin.stop(), log?.close()]);
   return 0;
+}
+
+/** What the end of the process would cut off, as text; undefined when nothing. */
+function unfinished({ inFlight }: Services, { unsent }: Traffic): string | undefined {
+  if (inFlight > 0) return `${inFlight} in flight`;
+  return unsent > 0 ? `${unsent} not sent in full` : undefined;
 }
 
 function compileFormat(config: ProxyConfig): EntryFormatter {

@@ -30,6 +30,10 @@ export interface ConnectionHost {
   onEstablished(connection: Connection): void;
   /** The socket is gone. */
   onReleased(connection: Connection): void;
+  /** A connection has bytes that the kernel does not take yet; each time answered by one `onSent`. */
+  onUnsent(): void;
+  /** It has handed them over, or will never. */
+  onSent(): void;
 }
 
 const enum Phase {
@@ -150,7 +154,17 @@ export class Connection implements Wire {
     const written = this.#socket!.write(scratch, 0, length);
     if (written < 0) return;
     if (written < length)
-      this.#queue.push({ bytes: Buffer.from(scratch.subarray(written, length)), from: 0, to: length - written });
+      this.#enqueue({ bytes: Buffer.from(scratch.subarray(written, length)), from: 0, to: length - written });
+  }
+
+  #enqueue(chunk: Chunk): void {
+    if (this.#queue.length === 0) this.host.onUnsent();
+    this.#queue.push(chunk);
+  }
+
+  #dropQueue(): void {
+    if (this.#queue.length > 0) this.host.onSent();
+    this.#queue = [];
   }
 
   #send(bytes: Buffer, from: number, to: number): void {
@@ -160,7 +174,7 @@ export class Connection implements Wire {
       if (written < 0) return;
       at += written;
     }
-    if (at < to) this.#queue.push({ bytes, from: at, to });
+    if (at < to) this.#enqueue({ bytes, from: at, to });
   }
 
   pause(reason: PauseReason): void {
@@ -194,6 +208,7 @@ export class Connection implements Wire {
     this.handler = IGNORE;
     if (this.#phase === Phase.Connecting) {
       this.#phase = Phase.Closed;
+      this.#dropQueue();
       this.#release();
       return;
     }
@@ -220,7 +235,7 @@ export class Connection implements Wire {
     if (this.#phase === Phase.Closed) return;
     if (scratchOwner === this) dropScratch();
     this.handler = IGNORE;
-    this.#queue = [];
+    this.#dropQueue();
     const wasConnecting = this.#phase === Phase.Connecting;
     this.#phase = Phase.Closed;
     if (wasConnecting) this.#release();
@@ -303,6 +318,7 @@ export class Connection implements Wire {
     }
     queue.splice(0, done);
     if (queue.length > 0) return;
+    this.host.onSent();
     this.#afterFlush();
     if (this.#phase <= Phase.ShuttingDown) this.handler.onWritable();
   }
@@ -312,7 +328,7 @@ export class Connection implements Wire {
     const { handler } = this;
     this.handler = IGNORE;
     this.#phase = Phase.Closed;
-    this.#queue = [];
+    this.#dropQueue();
     this.#release();
     // Behind our own FIN, Bun reports the peer's as a close without an end.
     if (error === undefined && this.#finSent) handler.onEnd();

@@ -149,6 +149,20 @@ export class Traffic implements ConnectionHost, Dialer, Admission {
     else this.options.counters.connectionsActive--;
   }
 
+  /** Connections with bytes that the kernel does not take yet: an answer to a slow reader may be over and not sent. */
+  get unsent(): number {
+    return this.#unsent;
+  }
+  #unsent = 0;
+
+  onUnsent(): void {
+    this.#unsent++;
+  }
+
+  onSent(): void {
+    if (--this.#unsent === 0 && this.services.isDraining) this.services.onIdle();
+  }
+
   /** Stops listening; open connections go on. */
   stopListening(): void {
     for (const listener of this.#listeners) listener.stop(false);

@@ -73,10 +73,10 @@ export interface Services {
   wallClock(): number;
   /** A fresh x-request-id: a version 4 UUID. */
   requestId(): string;
-  /** Requests and tunnels that are not over; a drain waits for zero. */
+  /** Requests and tunnels that are not over; a drain waits for zero, and for their last bytes. */
   inFlight: number;
   /** True from SIGTERM on: answers carry `Connection: close`. */
   isDraining: boolean;
-  /** Called whenever `inFlight` went down to zero while draining. */
+  /** Called while draining whenever `inFlight` went down to zero, or the last byte to the kernel. */
   onIdle(): void;
 }
