@@ -21,6 +21,8 @@ interface PlacedRule {
   readonly normal: string;
   /** 1 is the head; absent: appended. */
   readonly insertAt?: number | undefined;
+  /** Counted with others' rules, when it is to be put back at its place exactly. */
+  readonly place?: number;
 }
 
 interface WantedTable {
@@ -111,7 +113,7 @@ function placement(table: SavedTable, placed: readonly PlacedRule[], removable: 
   for (const chain of chains) {
     const wanted = placed.filter((rule) => rule.chain === chain);
     const current = table.rules.filter((rule) => rule.chain === chain && removable.includes(rule));
-    const superfluous = without(current, inOrder(wanted));
+    const superfluous = isInPlace(table, current, wanted) ? [] : without(current, inOrder(wanted));
     removed.push(...(superfluous ?? current));
     if (superfluous === undefined) added.push(...withinBounds(table, chain, wanted, current.length));
   }
@@ -125,8 +127,20 @@ export function inOrder<T extends { readonly insertAt?: number | undefined }>(ru
   return result;
 }
 
-/** What is left of `current` when `wanted` is taken out in order; undefined when it is not in there. */
+/** The rules of a snapshot stand where they stood. */
+function isInPlace(table: SavedTable, current: readonly SavedRule[], wanted: readonly PlacedRule[]): boolean {
+  return (
+    current.length === wanted.length &&
+    current.every((rule, index) => {
+      const place = table.rules.filter(({ chain }) => chain === rule.chain).indexOf(rule) + 1;
+      return wanted[index]!.place === place && wanted[index]!.normal === normalForm(rule.words);
+    })
+  );
+}
+
+/** What is left of `current` when `wanted` is taken out in order; undefined when it is not in there, or not in its place. */
 function without(current: readonly SavedRule[], wanted: readonly PlacedRule[]): SavedRule[] | undefined {
+  if (wanted.some(({ place }) => place !== undefined)) return undefined;
   let next = 0;
   const rest = current.filter(({ words }) => {
     const isNext = normalForm(words) === wanted[next]?.normal;
@@ -177,9 +191,10 @@ function wantedBySnapshot(table: SavedTable, hint: readonly Rule[]): WantedTable
   const placed: PlacedRule[] = [];
   const length = new Map<string, number>();
   for (const rule of table.rules) {
-    const insertAt = (length.get(rule.chain) ?? 0) + 1;
-    length.set(rule.chain, insertAt);
-    if (own.has(rule)) placed.push({ chain: rule.chain, insertAt, text: rule.text, normal: normalForm(rule.words) });
+    const place = (length.get(rule.chain) ?? 0) + 1;
+    length.set(rule.chain, place);
+    const normal = normalForm(rule.words);
+    if (own.has(rule)) placed.push({ chain: rule.chain, insertAt: place, place, text: rule.text, normal });
   }
   const chains = table.chains.filter(({ name }) => isOwnChain(name));
   return {
