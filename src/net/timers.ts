@@ -100,17 +100,16 @@ export class Timers {
   };
 
   #runSlot(tick: number): void {
-    let deadline = this.#slots[tick % SLOTS];
-    while (deadline !== undefined) {
-      const { next, dueTick } = deadline;
+    const slot = tick % SLOTS;
+    // Always the first one: firing may unlink or move any of the others.
+    for (let deadline = this.#slots[slot]; deadline?.linkedTick === tick; deadline = this.#slots[slot]) {
+      const { dueTick } = deadline;
       this.#unlink(deadline);
       if (dueTick > tick) this.#link(deadline, dueTick);
       else if (dueTick !== 0) {
         deadline.dueTick = 0;
         deadline.fire();
       }
-      // Firing may have unlinked or moved the one after: then the rest is looked at in the next round.
-      deadline = next?.linkedTick === tick ? next : undefined;
     }
   }
 }
