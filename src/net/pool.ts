@@ -11,7 +11,12 @@ export class Pool implements UpstreamPool {
   constructor(private readonly dialer: Dialer) {}
 
   acquire(route: Route): HttpUpstream {
-    return this.#idle.get(route.poolKey)?.pop() ?? this.connect(route);
+    const idle = this.#idle.get(route.poolKey);
+    if (idle === undefined) return this.connect(route);
+    const upstream = idle.pop()!;
+    // No empty list stays: outbound there are as many endpoints as there are servers in the world.
+    if (idle.length === 0) this.#idle.delete(route.poolKey);
+    return upstream;
   }
 
   connect(route: Route): HttpUpstream {
@@ -38,6 +43,11 @@ export class Pool implements UpstreamPool {
     if (idle === undefined || at < 0) return;
     idle.splice(at, 1);
     if (idle.length === 0) this.#idle.delete(upstream.poolKey);
+  }
+
+  /** Number of endpoints that idle connections are kept for. */
+  get endpointCount(): number {
+    return this.#idle.size;
   }
 
   /** Closes every idle connection: the last step of a drain. */
