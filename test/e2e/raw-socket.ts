@@ -102,7 +102,8 @@ export class RawConnection {
   static readonly handlers = {
     open(socket: Socket<RawConnection>): void {
       socket.data.#socket = socket;
-      socket.data.remoteAddress = socket.remoteAddress.replace(/^::ffff:/, "");
+      // Undefined when the other side has reset it by now, whatever the type says.
+      socket.data.remoteAddress = (socket.remoteAddress as string | undefined)?.replace(/^::ffff:/, "") ?? "";
       socket.data.#flush();
       socket.data.#notify();
     },
