@@ -147,7 +147,9 @@ function without(current: readonly SavedRule[], wanted: readonly PlacedRule[]): 
     if (isNext) next++;
     return !isNext;
   });
-  return next === wanted.length ? rest : undefined;
+  // -D takes the first of equal rules: where one of them stays, it would be the wrong one.
+  const isAmbiguous = rest.some(({ words }) => wanted.some(({ normal }) => normal === normalForm(words)));
+  return next === wanted.length && !isAmbiguous ? rest : undefined;
 }
 
 /** Others may have removed rules since an index was noted: an insert behind the end would fail. */
