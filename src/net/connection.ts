@@ -19,6 +19,7 @@ const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 let scratchOwner: Connection | undefined;
 let scratchUsed = 0;
 let eventDepth = 0;
+let isFlushScheduled = false;
 
 /** A Bun socket with its undocumented descriptor. */
 export type RawSocket = Socket<Connection> & { readonly fd: number };
@@ -56,11 +57,14 @@ interface Chunk {
 
 export class Connection implements Wire {
   handler: WireHandler = IGNORE;
+  /** Dialled by us, not accepted. */
+  readonly isOutgoing: boolean;
   #socket: RawSocket | undefined;
   #phase: Phase;
   #queue: Chunk[] = [];
   #pauseReasons = 0;
   #finSent = false;
+  #isReleased = false;
   #local = "";
   #remote = "";
   readonly #deadline: Deadline;
@@ -71,9 +75,10 @@ export class Connection implements Wire {
     remote: Endpoint | undefined,
   ) {
     this.#socket = socket;
+    this.isOutgoing = socket === undefined;
     this.#phase = socket === undefined ? Phase.Connecting : Phase.Open;
     if (remote !== undefined) this.#remote = formatEndpoint(remote);
-    this.#deadline = new Deadline(() => this.#onDeadline());
+    this.#deadline = new Deadline(() => guard(this, () => this.#onDeadline()));
   }
 
   get isCongested(): boolean {
@@ -83,11 +88,6 @@ export class Connection implements Wire {
   get isClosed(): boolean {
     return this.#phase >= Phase.Closing;
   }
-
-  get isOutgoing(): boolean {
-    return this.#isOutgoing;
-  }
-  #isOutgoing = false;
 
   get localAddress(): string {
     const socket = this.#socket;
@@ -145,7 +145,11 @@ export class Connection implements Wire {
 
   #keep(length: number): void {
     scratchUsed += length;
-    if (eventDepth === 0) flushScratch();
+    if (eventDepth === 0 && !isFlushScheduled) {
+      // Written outside a socket's event, by a promise of the pipeline: what it writes next goes along.
+      isFlushScheduled = true;
+      queueMicrotask(flushScheduled);
+    }
   }
 
   /** Hands the collected bytes of this connection to the kernel. */
@@ -227,7 +231,7 @@ export class Connection implements Wire {
     if (scratchOwner === this) flushScratch();
     this.#phase = Phase.Lingering;
     this.#resumeAll();
-    this.setDeadline(LINGER_MS);
+    if (this.#queue.length > 0) this.setDeadline(CLOSE_FLUSH_MS);
     this.#afterFlush();
   }
 
@@ -243,7 +247,7 @@ export class Connection implements Wire {
   }
 
   setDeadline(timeoutMs: number): void {
-    this.host.timers.set(this.#deadline, timeoutMs);
+    if (this.#phase !== Phase.Closed) this.host.timers.set(this.#deadline, timeoutMs);
   }
 
   /** What `shutdown`, `close` and `linger` owe once nothing is queued any more. */
@@ -257,22 +261,27 @@ export class Connection implements Wire {
     } else if ((this.#phase === Phase.ShuttingDown || this.#phase === Phase.Lingering) && !this.#finSent) {
       this.#finSent = true;
       socket.shutdown();
+      if (this.#phase === Phase.Lingering) this.setDeadline(LINGER_MS);
     }
   }
 
   #onDeadline(): void {
-    enterEvent();
-    try {
-      if (this.#phase >= Phase.Closing) this.reset();
-      else this.handler.onDeadline();
-    } finally {
-      leaveEvent();
-    }
+    if (this.#phase < Phase.Closing) this.handler.onDeadline();
+    // All is with the kernel, which goes on sending after the close.
+    else if (this.#phase === Phase.Lingering && this.#queue.length === 0) this.#endNow();
+    else this.reset();
+  }
+
+  /** Ends a connection whose handler made a mistake; the handler hears of it, so that nothing is left in flight. */
+  abort(error: unknown): void {
+    talk.error("bug in the data path, connection reset:", error instanceof Error ? error.stack : error);
+    const { handler } = this;
+    this.reset();
+    handler.onClosed({ code: "EBUG", message: "internal error" });
   }
 
   /** The dialled socket is established. */
   onSocketOpen(socket: RawSocket): void {
-    this.#isOutgoing = true;
     if (this.#phase === Phase.Closed) {
       socket.terminate();
       return;
@@ -336,6 +345,8 @@ export class Connection implements Wire {
   }
 
   #release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
     this.host.timers.remove(this.#deadline);
     this.host.onReleased(this);
   }
@@ -347,6 +358,11 @@ function flushScratch(): void {
   scratchOwner = undefined;
   scratchUsed = 0;
   if (owner !== undefined && length > 0) owner.sendScratch(length);
+}
+
+function flushScheduled(): void {
+  isFlushScheduled = false;
+  flushScratch();
 }
 
 function dropScratch(): void {
@@ -392,8 +408,7 @@ function guard(connection: Connection, action: () => void): void {
   try {
     action();
   } catch (error) {
-    talk.error("bug in the data path, connection reset:", error);
-    connection.reset();
+    connection.abort(error);
   } finally {
     leaveEvent();
   }
@@ -407,8 +422,7 @@ export const SOCKET_HANDLERS = {
     try {
       connection.onSocketData(bytes);
     } catch (error) {
-      talk.error("bug in the data path, connection reset:", error);
-      connection.reset();
+      connection.abort(error);
     } finally {
       leaveEvent();
     }

@@ -25,6 +25,12 @@ const enum State {
 /** So many interim responses may precede a final one; an upstream that sends more is broken. */
 const MAX_INTERIM_RESPONSES = 16;
 
+/**
+ * A response body waits for its owner, usually for less than a turn of the event loop: reading stops only when this
+ * much waits, because stopping and starting again costs two system calls.
+ */
+const MAX_HELD_BYTES = 64 * 1024;
+
 export class HttpUpstream implements WireHandler {
   wire!: Wire;
   isEstablished = false;
@@ -96,11 +102,13 @@ export class HttpUpstream implements WireHandler {
   }
 
   onData(bytes: Buffer): void {
-    if (this.#held !== undefined) {
-      this.#held = Buffer.concat([this.#held, bytes]);
-      return;
-    }
-    this.#process(bytes);
+    if (this.#held !== undefined) this.#hold(Buffer.concat([this.#held, bytes]));
+    else this.#process(bytes);
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#held = bytes;
+    if (bytes.length > MAX_HELD_BYTES) this.wire.pause(PauseReason.Held);
   }
 
   #process(bytes: Buffer): void {
@@ -109,8 +117,7 @@ export class HttpUpstream implements WireHandler {
     try {
       while (at < bytes.length) {
         if (this.#state === State.Body && !this.#exchange!.takesResponseBody) {
-          this.#held = bytes.subarray(at);
-          this.wire.pause(PauseReason.Held);
+          this.#hold(bytes.subarray(at));
           return;
         }
         if (this.#state === State.Body) at = this.#readBody(bytes, at);

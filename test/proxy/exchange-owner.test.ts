@@ -147,7 +147,25 @@ describe("before the request goes on", () => {
 });
 
 describe("before the response goes on", () => {
-  test("its body waits, and the upstream is paused", async () => {
+  test("its body waits, and the upstream is paused once 64 KiB wait", async () => {
+    const world = new OwnedWorld();
+    const client = world.client();
+    await world.deliver(client, GET);
+    await world.forward();
+    const head = crlf(`HTTP/1.1 200 OK\nContent-Length: ${96 * 1024}\n\n`);
+    await world.deliver(world.upstream, head + "x".repeat(64 * 1024));
+    expect(world.upstream.isPaused).toBe(false);
+    await world.deliver(world.upstream, "y");
+    expect(world.upstream.isPaused).toBe(true);
+    expect(client.written).toBe("");
+    await world.respond();
+    expect(world.upstream.isPaused).toBe(false);
+    await world.deliver(world.upstream, "z".repeat(32 * 1024 - 1));
+    expect(client.written).toBe(`${head}${"x".repeat(64 * 1024)}y${"z".repeat(32 * 1024 - 1)}`);
+    await world.verify();
+  });
+
+  test("a short body waits without a pause", async () => {
     const world = new OwnedWorld();
     const client = world.client();
     await world.deliver(client, GET);
@@ -156,10 +174,9 @@ describe("before the response goes on", () => {
     await world.deliver(world.upstream, OK.slice(-1));
     expect(world.responses).toBe(1);
     expect(client.written).toBe("");
-    expect(world.upstream.isPaused).toBe(true);
+    expect(world.upstream.isPaused).toBe(false);
     await world.respond();
     expect(client.written).toBe(OK);
-    expect(world.upstream.isPaused).toBe(false);
     expect(world.upstream.ending).toBe("open");
     await world.verify();
   });
