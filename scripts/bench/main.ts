@@ -100,7 +100,7 @@ async function runRounds(options: Options, subjects: ReadonlyMap<SubjectName, Ru
         const name = options.subjects[(turn + round) % options.subjects.length]!;
         const subject = subjects.get(name)!;
         const sample = await measure(subject, scenario, options.seconds).catch((error: Error) => {
-          throw new Error(`${name}: ${error.message}`);
+          throw new Error(`${name}: ${error.message}\n${subject.process?.lastWords() ?? ""}`.trim());
         });
         subject.trimLog();
         if (round === 0) continue;

@@ -40,6 +40,11 @@ export class PinnedProcess implements AsyncDisposable {
     return processTree(this.pid).reduce((sum, pid) => sum + cpuTicks(pid), 0) * (1e6 / TICKS_PER_SECOND);
   }
 
+  /** The end of what it printed, for an error message. */
+  lastWords(): string {
+    return readFileSync(this.outputFile, "utf8").trim().split("\n").slice(-12).join("\n");
+  }
+
   /** Resolves when something accepts on the port; throws with the process's output when it ended first. */
   async untilListening(port: number): Promise<void> {
     const deadline = performance.now() + 10_000;
@@ -48,9 +53,7 @@ export class PinnedProcess implements AsyncDisposable {
       if (await accepts(port)) return;
       await Bun.sleep(20);
     }
-    throw new Error(
-      `${this.command.join(" ")} does not listen on ${port}: ${readFileSync(this.outputFile, "utf8").trim()}`,
-    );
+    throw new Error(`${this.command.join(" ")} does not listen on ${port}: ${this.lastWords()}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

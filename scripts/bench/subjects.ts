@@ -12,15 +12,14 @@ export const LOAD_CORE = 0;
 
 const ROOT = join(import.meta.dir, "../..");
 
-/** Start of the agent's command line: what the environment variable AGENT says, else the binary, built when it is missing. */
+/** Start of the agent's command line: what the environment variable AGENT says, else the binary, built when older than its sources. */
 function agentProgram(): string[] {
   const given = process.env["AGENT"];
   if (given !== undefined) return given.split(" ");
-  const binary = join(ROOT, "dist/agent");
   // The build's talk belongs to stderr: stdout carries the table.
-  if (!existsSync(binary) && Bun.spawnSync([join(ROOT, "scripts/build")], { stdout: 2, stderr: 2 }).exitCode !== 0)
-    throw new Error("scripts/build failed");
-  return [binary];
+  const build = Bun.spawnSync([join(ROOT, "scripts/build")], { stdout: 2, stderr: 2 });
+  if (build.exitCode !== 0) throw new Error("scripts/build failed");
+  return [join(ROOT, "dist/agent")];
 }
 
 /** Something that answers on a port. */
