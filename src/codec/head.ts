@@ -1,15 +1,19 @@
 // hot path
 // Parses the head of an HTTP/1 message, strictly (RFC 9112 §2–§5). Pure: bytes in, values or a ProtocolError out.
 // The head is decoded once, as latin1; names and values are slices of that text. Framing is judged in framing.ts.
+import { FieldKind, fieldKind } from "./field-kind.ts";
 import { HeaderList } from "./header-list.ts";
 import { COLON, CR, FIELD_VALUE, HTAB, LF, SPACE, TARGET, TOKEN } from "./octets.ts";
 import { ProtocolError } from "./protocol-error.ts";
+
+/** Until the fields are parsed. Nobody changes it. */
+const NO_HEADERS = new HeaderList();
 
 /** What both kinds of head say about the connection and the body: filled while parsing, so that nobody searches again. */
 export class MessageHead {
   /** 1 for HTTP/1.1, 0 for HTTP/1.0. */
   minorVersion = 1;
-  readonly headers = new HeaderList();
+  headers: HeaderList = NO_HEADERS;
   /** Digits of Content-Length; undefined when absent. Differing repetitions never get here. */
   contentLength: string | undefined = undefined;
   /** All Transfer-Encoding values, joined by commas; undefined when absent. */
@@ -134,7 +138,9 @@ function parseFields(
   head: MessageHead,
   limits: HeadLimits,
 ): void {
-  const { flat } = head.headers;
+  const spans: number[] = [];
+  let isCanonical = true;
+  let fields = 0;
   let at = start;
   const last = end - 2;
   while (at < last) {
@@ -150,14 +156,15 @@ function parseFields(
     if (bytes[at] !== CR || bytes[at + 1] !== LF) throw new ProtocolError(400, "bad_octet_in_header_value");
     let valueEnd = at;
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SPACE || bytes[valueEnd - 1] === HTAB)) valueEnd--;
+    if (valueEnd !== at || valueStart !== nameEnd + 2 || bytes[nameEnd + 1] !== SPACE) isCanonical = false;
     at += 2;
-    if (flat.length >= limits.maxHeaderFields * 2) throw new ProtocolError(431, "too_many_headers");
-    const name = text.slice(nameStart - base, nameEnd - base);
-    const value = text.slice(valueStart - base, valueEnd - base);
-    flat.push(name, value);
-    noteField(head, name, value);
+    if (++fields > limits.maxHeaderFields) throw new ProtocolError(431, "too_many_headers");
+    const kind = fieldKind(text, nameStart - base, nameEnd - base);
+    spans.push(nameStart - base, nameEnd - base, valueStart - base, valueEnd - base, kind);
+    if (kind !== FieldKind.Other) noteField(head, kind, text, valueStart - base, valueEnd - base);
   }
   if (at !== last || bytes[at] !== CR || bytes[at + 1] !== LF) throw new ProtocolError(400, "bad_header_line");
+  head.headers = HeaderList.parsed(text, spans, isCanonical);
 }
 
 function badNameReason(bytes: Buffer, nameStart: number, at: number): string {
@@ -166,36 +173,36 @@ function badNameReason(bytes: Buffer, nameStart: number, at: number): string {
   return "bad_header_name";
 }
 
-/** Remembers the fields that decide about the connection or the framing. The length is checked first: most names cost one switch. */
-function noteField(head: MessageHead, name: string, value: string): void {
-  switch (name.length) {
-    case 4:
-      if (head instanceof RequestHead && name.toLowerCase() === "host") {
-        if (head.host !== undefined) throw new ProtocolError(400, "repeated_host");
-        head.host = value;
-      }
+/** Remembers the fields that decide about the connection or the framing. */
+function noteField(head: MessageHead, kind: FieldKind, text: string, from: number, to: number): void {
+  switch (kind) {
+    case FieldKind.Host:
+      if (!(head instanceof RequestHead)) return;
+      if (head.host !== undefined) throw new ProtocolError(400, "repeated_host");
+      head.host = text.slice(from, to);
       return;
-    case 7:
-      if (name.toLowerCase() === "upgrade") head.hasUpgrade = true;
+    case FieldKind.Upgrade:
+      head.hasUpgrade = true;
       return;
-    case 10:
-      if (name.toLowerCase() === "connection") {
-        const lower = value.toLowerCase();
-        head.connection = head.connection === "" ? lower : `${head.connection},${lower}`;
-      }
+    case FieldKind.Connection: {
+      const lower = text.slice(from, to).toLowerCase();
+      head.connection = head.connection === "" ? lower : `${head.connection},${lower}`;
       return;
-    case 14:
-      if (name.toLowerCase() === "content-length") {
-        if (head.contentLength !== undefined && head.contentLength !== value) {
-          throw new ProtocolError(400, "differing_content_lengths");
-        }
-        head.contentLength = value;
+    }
+    case FieldKind.ContentLength: {
+      const value = text.slice(from, to);
+      if (head.contentLength !== undefined && head.contentLength !== value) {
+        throw new ProtocolError(400, "differing_content_lengths");
       }
+      head.contentLength = value;
       return;
-    case 17:
-      if (name.toLowerCase() === "transfer-encoding") {
-        head.transferEncoding = head.transferEncoding === undefined ? value : `${head.transferEncoding},${value}`;
-      }
+    }
+    case FieldKind.TransferEncoding: {
+      const value = text.slice(from, to);
+      head.transferEncoding = head.transferEncoding === undefined ? value : `${head.transferEncoding},${value}`;
+      return;
+    }
+    default:
       return;
   }
 }

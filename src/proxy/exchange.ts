@@ -139,7 +139,7 @@ export class Exchange {
   onInterimResponse(head: ResponseHead): void {
     if (this.head.minorVersion === 0 || this.#downstreamFraming !== undefined) return;
     this.downstream.wire.writeText(
-      forwardResponseHead(head, head.headers, { serverHeader: undefined, connection: "", framing: Framing.None }),
+      forwardResponseHead(head, { serverHeader: undefined, connection: "", framing: Framing.None }),
     );
   }
 
@@ -164,7 +164,7 @@ export class Exchange {
     this.record.responseCode = head.status;
     this.record.responseCodeDetails = "via_upstream";
     this.downstream.wire.writeText(
-      forwardResponseHead(head, head.headers, {
+      forwardResponseHead(head, {
         serverHeader: this.downstream.serverHeader,
         connection: this.#connectionField(),
         framing,
@@ -213,7 +213,7 @@ export class Exchange {
     this.record.responseCode = head.status;
     this.record.responseCodeDetails = "via_upstream";
     this.downstream.wire.writeText(
-      forwardResponseHead(head, head.headers, {
+      forwardResponseHead(head, {
         serverHeader: head.status === 101 ? undefined : this.downstream.serverHeader,
         connection: "",
         framing: Framing.UntilClose,

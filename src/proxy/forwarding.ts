@@ -1,40 +1,53 @@
 // hot path
 // Writes the head that goes on: hop-by-hop fields out, ours in, all else as it came (RFC 9110 §7.6.1). Pure.
+import { FieldKind } from "../codec/field-kind.ts";
 import { Framing } from "../codec/framing.ts";
 import type { RequestHead, ResponseHead } from "../codec/head.ts";
 import type { HeaderList } from "../codec/header-list.ts";
 import { trimOws } from "../codec/octets.ts";
 
-const enum Hop {
-  EndToEnd,
-  Connection,
-  TransferEncoding,
-  ContentLength,
-  Upgrade,
-  Te,
-  Drop,
-}
+/** Builds a head line by line; lines that go on as they came are taken over in one piece. */
+class HeadText {
+  #text: string;
+  #from = 0;
+  #to = 0;
 
-/** What a field name means for forwarding. The length is looked at first: most names cost one switch. */
-function classify(name: string): Hop {
-  switch (name.length) {
-    case 2:
-      return name.toLowerCase() === "te" ? Hop.Te : Hop.EndToEnd;
-    case 7:
-      return name.toLowerCase() === "upgrade" ? Hop.Upgrade : Hop.EndToEnd;
-    case 10: {
-      const lower = name.toLowerCase();
-      if (lower === "connection") return Hop.Connection;
-      return lower === "keep-alive" ? Hop.Drop : Hop.EndToEnd;
+  constructor(
+    startLine: string,
+    private readonly headers: HeaderList,
+  ) {
+    this.#text = startLine;
+  }
+
+  /** The field line of this index goes on as it came. */
+  keep(index: number): void {
+    if (this.#to !== index) {
+      this.#takeOver();
+      this.#from = index;
     }
-    case 14:
-      return name.toLowerCase() === "content-length" ? Hop.ContentLength : Hop.EndToEnd;
-    case 16:
-      return name.toLowerCase() === "proxy-connection" ? Hop.Drop : Hop.EndToEnd;
-    case 17:
-      return name.toLowerCase() === "transfer-encoding" ? Hop.TransferEncoding : Hop.EndToEnd;
-    default:
-      return Hop.EndToEnd;
+    this.#to = index + 1;
+  }
+
+  /** A line of ours, behind what was kept so far. */
+  put(name: string, value: string): void {
+    this.#takeOver();
+    this.#text += `${name}: ${value}\r\n`;
+  }
+
+  /** The field keeps its name and its place. */
+  replace(index: number, value: string): void {
+    this.put(this.headers.nameAt(index), value);
+  }
+
+  #takeOver(): void {
+    if (this.#to > this.#from) this.#text += this.headers.lines(this.#from, this.#to);
+    this.#from = this.#to;
+  }
+
+  /** The whole head, with the empty line. */
+  finish(): string {
+    this.#takeOver();
+    return `${this.#text}\r\n`;
   }
 }
 
@@ -83,67 +96,73 @@ export interface ForwardedRequest {
 
 /** The request head as it goes upstream: always HTTP/1.1, the target byte-exact. */
 export function forwardRequestHead(head: RequestHead, additions: RequestAdditions): ForwardedRequest {
-  const { flat } = head.headers;
+  const { headers } = head;
+  const { clientAddress } = additions;
   const nominated = nominatedFields(head.connection);
   const isUpgrade = wantsUpgrade(head);
-  const lastForwardedFor = additions.clientAddress === undefined ? -1 : lastIndexOf(head.headers, "x-forwarded-for");
-  const sentTrailers = hasOption(head.connection, "te") && acceptsTrailers(head.headers);
+  const lastForwardedFor = clientAddress === undefined ? -1 : headers.lastOfKind(FieldKind.ForwardedFor);
+  const sentTrailers = head.connection !== "" && hasOption(head.connection, "te") && acceptsTrailers(headers);
+  const text = new HeadText(`${head.method} ${head.target} HTTP/1.1\r\n`, headers);
+  const { count } = headers;
   let requestId = "";
   let forwardedFor = "";
   let hasLength = false;
   let hasConnection = false;
-  let text = `${head.method} ${head.target} HTTP/1.1\r\n`;
 
-  for (let at = 0; at < flat.length; at += 2) {
-    const name = flat[at]!;
-    let value = flat[at + 1]!;
-    switch (classify(name)) {
-      case Hop.Drop:
-        continue;
-      case Hop.Connection:
-        if (hasConnection || !(isUpgrade || sentTrailers)) continue;
+  for (let index = 0; index < count; index++) {
+    switch (headers.kindAt(index)) {
+      case FieldKind.KeepAlive:
+      case FieldKind.ProxyConnection:
+        break;
+      case FieldKind.Connection:
+        if (hasConnection || !(isUpgrade || sentTrailers)) break;
         hasConnection = true;
-        value = isUpgrade ? (sentTrailers ? "Upgrade, TE" : "Upgrade") : "TE";
+        text.replace(index, isUpgrade ? (sentTrailers ? "Upgrade, TE" : "Upgrade") : "TE");
         break;
-      case Hop.Upgrade:
-        if (!isUpgrade) continue;
+      case FieldKind.Upgrade:
+        if (isUpgrade) text.keep(index);
         break;
-      case Hop.Te:
-        if (!sentTrailers) continue;
-        value = "trailers";
+      case FieldKind.Te:
+        if (sentTrailers) text.replace(index, "trailers");
         break;
-      case Hop.TransferEncoding:
-        value = "chunked";
+      case FieldKind.TransferEncoding:
+        text.replace(index, "chunked");
         break;
-      case Hop.ContentLength:
-        if (hasLength) continue;
+      case FieldKind.ContentLength:
+        if (!hasLength) text.keep(index);
         hasLength = true;
         break;
-      case Hop.EndToEnd:
-        if (nominated?.has(name.toLowerCase())) continue;
-        if (name.length === 12 && name.toLowerCase() === "x-request-id") {
-          if (value === "" && requestId === "") value = additions.requestId;
-          if (requestId === "") requestId = value;
-        } else if (name.length === 15 && name.toLowerCase() === "x-forwarded-for") {
-          if (at === lastForwardedFor)
-            value = value === "" ? additions.clientAddress! : `${value}, ${additions.clientAddress}`;
-          forwardedFor = forwardedFor === "" ? value : `${forwardedFor}, ${value}`;
-        }
+      case FieldKind.RequestId: {
+        const value = headers.valueAt(index);
+        if (value === "" && requestId === "") text.replace(index, additions.requestId);
+        else text.keep(index);
+        if (requestId === "") requestId = value || additions.requestId;
         break;
+      }
+      case FieldKind.ForwardedFor: {
+        let value = headers.valueAt(index);
+        if (index === lastForwardedFor) {
+          value = value === "" ? clientAddress! : `${value}, ${clientAddress}`;
+          text.replace(index, value);
+        } else text.keep(index);
+        forwardedFor = forwardedFor === "" ? value : `${forwardedFor}, ${value}`;
+        break;
+      }
+      default:
+        if (nominated === undefined || !nominated.has(headers.nameAt(index).toLowerCase())) text.keep(index);
     }
-    text += `${name}: ${value}\r\n`;
   }
 
-  if (head.host === undefined) text += `Host: ${additions.fallbackHost}\r\n`;
-  if (additions.clientAddress !== undefined && lastForwardedFor < 0) {
-    forwardedFor = additions.clientAddress;
-    text += `x-forwarded-for: ${forwardedFor}\r\n`;
+  if (head.host === undefined) text.put("Host", additions.fallbackHost);
+  if (clientAddress !== undefined && lastForwardedFor < 0) {
+    forwardedFor = clientAddress;
+    text.put("x-forwarded-for", forwardedFor);
   }
   if (requestId === "") {
     requestId = additions.requestId;
-    text += `x-request-id: ${requestId}\r\n`;
+    text.put("x-request-id", requestId);
   }
-  return { text: `${text}\r\n`, requestId, forwardedFor };
+  return { text: text.finish(), requestId, forwardedFor };
 }
 
 /** What happens to a response on its way to the client. */
@@ -157,55 +176,52 @@ export interface ResponseChanges {
 }
 
 /** The response head as it goes downstream: version 1.1, status and reason byte-exact. */
-export function forwardResponseHead(head: ResponseHead, headers: HeaderList, changes: ResponseChanges): string {
-  const { flat } = headers;
+export function forwardResponseHead(head: ResponseHead, changes: ResponseChanges): string {
+  const { headers, status } = head;
+  const { serverHeader, framing } = changes;
   const nominated = nominatedFields(head.connection);
-  const isSwitching = head.status === 101;
-  const forbidsFraming = head.status === 204 || head.status < 200;
-  let hasServer = changes.serverHeader === undefined;
+  const isSwitching = status === 101;
+  const forbidsFraming = status === 204 || status < 200;
+  const text = new HeadText(`HTTP/1.1 ${status} ${head.reason}\r\n`, headers);
+  const { count } = headers;
+  let hasServer = serverHeader === undefined;
   let hasFraming = false;
-  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
 
-  for (let at = 0; at < flat.length; at += 2) {
-    const name = flat[at]!;
-    let value = flat[at + 1]!;
-    switch (classify(name)) {
-      case Hop.Drop:
-        continue;
-      case Hop.Connection:
-        if (!isSwitching) continue;
-        value = "Upgrade";
+  for (let index = 0; index < count; index++) {
+    switch (headers.kindAt(index)) {
+      case FieldKind.KeepAlive:
+      case FieldKind.ProxyConnection:
         break;
-      case Hop.Upgrade:
-        if (!isSwitching && head.status !== 426) continue;
+      case FieldKind.Connection:
+        if (isSwitching) text.replace(index, "Upgrade");
         break;
-      case Hop.TransferEncoding:
-        if (hasFraming || forbidsFraming || (changes.framing !== Framing.Chunked && changes.framing !== Framing.None))
-          continue;
+      case FieldKind.Upgrade:
+        if (isSwitching || status === 426) text.keep(index);
+        break;
+      case FieldKind.TransferEncoding:
+        if (hasFraming || forbidsFraming || (framing !== Framing.Chunked && framing !== Framing.None)) break;
         hasFraming = true;
-        value = "chunked";
+        text.replace(index, "chunked");
         break;
-      case Hop.ContentLength:
-        if (hasFraming || forbidsFraming || changes.framing === Framing.UntilClose) continue;
+      case FieldKind.ContentLength:
+        if (hasFraming || forbidsFraming || framing === Framing.UntilClose) break;
         hasFraming = true;
+        text.keep(index);
         break;
-      case Hop.Te:
-      case Hop.EndToEnd:
-        if (nominated?.has(name.toLowerCase())) continue;
-        if (name.length === 6 && changes.serverHeader !== undefined && name.toLowerCase() === "server") {
-          if (hasServer) continue;
-          hasServer = true;
-          value = changes.serverHeader;
-        }
+      case FieldKind.Server:
+        if (serverHeader === undefined) text.keep(index);
+        else if (!hasServer) text.replace(index, serverHeader);
+        hasServer = true;
         break;
+      default:
+        if (nominated === undefined || !nominated.has(headers.nameAt(index).toLowerCase())) text.keep(index);
     }
-    text += `${name}: ${value}\r\n`;
   }
 
-  if (changes.framing === Framing.Chunked && !hasFraming) text += "Transfer-Encoding: chunked\r\n";
-  if (!hasServer && head.status >= 200) text += `Server: ${changes.serverHeader}\r\n`;
-  if (changes.connection !== "") text += `Connection: ${changes.connection}\r\n`;
-  return `${text}\r\n`;
+  if (framing === Framing.Chunked && !hasFraming) text.put("Transfer-Encoding", "chunked");
+  if (!hasServer && serverHeader !== undefined && status >= 200) text.put("Server", serverHeader);
+  if (changes.connection !== "") text.put("Connection", changes.connection);
+  return text.finish();
 }
 
 /** Fields that must not stand in a trailer section because they would change framing or routing (RFC 9110 §6.5.1). */
@@ -222,12 +238,11 @@ const FORBIDDEN_IN_TRAILERS = new Set([
 /** The last chunk and the trailer section, as they go on. */
 export function forwardTrailers(trailers: HeaderList | undefined): string {
   if (trailers === undefined) return "0\r\n\r\n";
-  let text = "0\r\n";
-  for (let at = 0; at < trailers.flat.length; at += 2) {
-    const name = trailers.flat[at]!;
-    if (!FORBIDDEN_IN_TRAILERS.has(name.toLowerCase())) text += `${name}: ${trailers.flat[at + 1]}\r\n`;
+  const text = new HeadText("0\r\n", trailers);
+  for (let index = 0; index < trailers.count; index++) {
+    if (!FORBIDDEN_IN_TRAILERS.has(trailers.nameAt(index).toLowerCase())) text.keep(index);
   }
-  return `${text}\r\n`;
+  return text.finish();
 }
 
 /** Whether the client asks for another protocol on this connection (RFC 9110 §7.8). */
@@ -238,16 +253,11 @@ export function wantsUpgrade(head: RequestHead): boolean {
 /** Whether the sender of this head keeps the connection open (RFC 9112 §9.3). */
 export function keepsAlive(minorVersion: number, connection: string): boolean {
   if (connection === "") return minorVersion === 1;
+  if (connection === "keep-alive") return true;
   if (hasOption(connection, "close")) return false;
   return minorVersion === 1 || hasOption(connection, "keep-alive");
 }
 
 function acceptsTrailers(headers: HeaderList): boolean {
   return headers.getAll("te").some((value) => hasOption(value.toLowerCase(), "trailers"));
-}
-
-function lastIndexOf(headers: HeaderList, lowerName: string): number {
-  let last = -1;
-  for (let at = headers.indexOf(lowerName); at >= 0; at = headers.indexOf(lowerName, at + 2)) last = at;
-  return last;
 }

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { FieldKind } from "../../src/codec/field-kind.ts";
+import { parseTrailers } from "../../src/codec/head.ts";
 import { HeaderList } from "../../src/codec/header-list.ts";
 
 const list = (...flat: string[]): HeaderList => new HeaderList(flat);
@@ -67,6 +69,48 @@ describe("HeaderList", () => {
         headers.remove(wanted);
         expect(headers.has(wanted.toLowerCase())).toBe(false);
         expect(headers.flat).toEqual(others);
+      }),
+    );
+  });
+});
+
+describe("a parsed list", () => {
+  const LIMITS = { maxHeaderBytes: 65_536, maxHeaderFields: 100 };
+  const names = fc.constantFrom("a", "A", "X-Long-Name", "content-length", "Server", "te", "__proto__");
+  const value = fc.constantFrom("", "1", "a b", "\xe9");
+  const space = fc.constantFrom("", " ", "\t", "  ");
+  const lines = fc.array(fc.tuple(names, value, space, space), { maxLength: 6 }).filter((all) => {
+    const lengths = all.filter(([name]) => name === "content-length").map(([, text]) => text);
+    return new Set(lengths).size <= 1;
+  });
+
+  const parsed = (all: readonly (readonly [string, string, string, string])[]): HeaderList => {
+    const text = all.map(([name, text, before, after]) => `${name}:${before}${text}${after}\r\n`).join("");
+    return parseTrailers(Buffer.from(`${text}\r\n`, "latin1"), LIMITS);
+  };
+
+  test("answers as one made of the same names and values, before and after a change", () => {
+    fc.assert(
+      fc.property(lines, names, (all, wanted) => {
+        const flat = all.flatMap(([name, text]) => [name, text]);
+        const [one, other] = [parsed(all), new HeaderList(flat)];
+        const lower = wanted.toLowerCase();
+        const view = (list: HeaderList) => ({
+          count: list.count,
+          fields: Array.from({ length: list.count }, (_, at) => [list.nameAt(at), list.valueAt(at), list.kindAt(at)]),
+          lines: list.count === 0 ? "" : list.lines(0, list.count),
+          found: [list.get(lower), list.getAll(lower), list.has(lower)],
+          last: list.lastOfKind(FieldKind.Server),
+        });
+        expect(view(one)).toEqual(view(other));
+        expect(one.flat).toEqual(flat);
+        for (const list of [one, other]) {
+          list.add("Server", "mine");
+          list.set(wanted, "9");
+        }
+        expect(view(one)).toEqual(view(other));
+        for (const list of [one, other]) list.remove(wanted);
+        expect(view(one)).toEqual(view(other));
       }),
     );
   });

@@ -27,7 +27,7 @@ function forwardedResponse(text: string, changes: Partial<ResponseChanges> = {})
   const bytes = latin1(crlf(text));
   const head = parseResponseHead(bytes, 0, bytes.length, LIMITS);
   const framing = head.status < 200 ? Framing.None : responseFraming(head, "GET").framing;
-  return forwardResponseHead(head, head.headers, { serverHeader: undefined, connection: "", framing, ...changes });
+  return forwardResponseHead(head, { serverHeader: undefined, connection: "", framing, ...changes });
 }
 
 describe("request fields", () => {
