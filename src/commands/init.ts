@@ -24,12 +24,12 @@ export const initCommand = defineAgentCommand({
   async run(config, context) {
     refuseUnsupported(config, context);
     if (config.cleanupOnly) {
-      const hint = planRules(captureOf(config, context.given, userId), [4, 6]);
+      const planned = planRules(captureOf(config, context.given, userId), [4, 6]);
       if (config.dryRun) {
-        process.stdout.write(await removalText(hint));
+        process.stdout.write(await removalText(planned));
         return 0;
       }
-      const removed = await removeRules(hint);
+      const removed = await removeRules(planned);
       talk.info(removed ? "rules removed" : "there were no rules to remove");
       return 0;
     }

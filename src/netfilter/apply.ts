@@ -5,6 +5,7 @@ import { differences } from "./diff.ts";
 import { mayChangeRules } from "./host.ts";
 import type { FamilyState } from "./listing.ts";
 import { addPassthroughAddress, removePassthroughAddress } from "./loopback-address.ts";
+import { liveVirtualNics, plannedVirtualNics } from "./ownership.ts";
 import { parseSave } from "./parse.ts";
 import { FAMILY_NAME, TOOL } from "./render.ts";
 import { hasOwnRules, restoreInput, rollbackInput } from "./restore-plan.ts";
@@ -15,6 +16,8 @@ import { findTools, requireTools, restore, save, type Toolset } from "./tools.ts
 interface Change extends FamilyState {
   readonly tools: Toolset;
   readonly rules: readonly Rule[];
+  /** Interfaces of -k, before and after. */
+  readonly virtualNics: ReadonlySet<string>;
   readonly input: string;
 }
 
@@ -26,7 +29,7 @@ interface Change extends FamilyState {
 export async function applyRules(rules: readonly Rule[]): Promise<FamilyState[]> {
   assertMayChangeRules();
   const families = [...new Set(rules.map(({ family }) => family))];
-  const changes = await prepare(families, (family) => rules.filter((rule) => rule.family === family));
+  const changes = await prepare(families, (family) => rules.filter((rule) => rule.family === family), rules);
   for (const { tools, input } of changes) if (input !== "") await restore(tools, input, true);
   try {
     await commit(changes);
@@ -41,12 +44,12 @@ export async function applyRules(rules: readonly Rule[]): Promise<FamilyState[]>
 
 /**
  * Removes every chain and rule of ours from both families, whatever flags they were made with, and ::6 from lo. Rules of
- * the current flags in `hint` help where the live rules alone do not tell (see ownership.ts). Empty built-in tables stay.
+ * the current flags, `planned`, help where the live rules alone do not tell (see ownership.ts). Empty built-in tables stay.
  * Returns whether there was anything to remove.
  */
-export async function removeRules(hint: readonly Rule[] = []): Promise<boolean> {
+export async function removeRules(planned: readonly Rule[] = []): Promise<boolean> {
   assertMayChangeRules();
-  const changes = await prepare([4], () => [], hint);
+  const changes = await prepare([4], () => [], planned);
   const pending = changes.filter(({ input }) => input !== "");
   // A family that cannot be cleaned does not keep the other from it.
   const outcomes = await Promise.allSettled(pending.map((change) => commit([change])));
@@ -57,9 +60,9 @@ export async function removeRules(hint: readonly Rule[] = []): Promise<boolean> 
 }
 
 /** What removeRules would feed, each family after a comment that names the tool; empty when there is nothing to remove. */
-export async function removalText(hint: readonly Rule[] = []): Promise<string> {
+export async function removalText(planned: readonly Rule[] = []): Promise<string> {
   assertMayChangeRules();
-  const changes = await prepare([4], () => [], hint);
+  const changes = await prepare([4], () => [], planned);
   return changes
     .filter(({ input }) => input !== "")
     .map(({ family, input }) => `# ${TOOL[family]}-restore --noflush\n${input}`)
@@ -70,7 +73,7 @@ export async function removalText(hint: readonly Rule[] = []): Promise<string> {
 export async function readRules(): Promise<FamilyState[]> {
   assertMayChangeRules();
   requireTools(4);
-  const states = await Promise.all(toolsets([4]).map((tools) => readState(tools, true)));
+  const states = await Promise.all(toolsets([4]).map((tools) => readState(tools, true, true)));
   return states.filter((state) => state !== undefined);
 }
 
@@ -94,7 +97,7 @@ function toolsets(needed: readonly Family[]): Toolset[] {
 }
 
 /** Undefined: the kernel lacks the family, and it is not needed. */
-async function readState(tools: Toolset, isOptional: boolean, withCounters = true): Promise<FamilyState | undefined> {
+async function readState(tools: Toolset, isOptional: boolean, withCounters = false): Promise<FamilyState | undefined> {
   try {
     return { family: tools.family, tables: parseSave(await save(tools, withCounters)) };
   } catch (error) {
@@ -103,21 +106,22 @@ async function readState(tools: Toolset, isOptional: boolean, withCounters = tru
   }
 }
 
+/** Reads what is there and decides what to feed. `planned` are rules of the current flags, also where they only go. */
 async function prepare(
   needed: readonly Family[],
   rulesOf: (family: Family) => readonly Rule[],
-  hint?: readonly Rule[],
+  planned: readonly Rule[],
 ): Promise<Change[]> {
-  const changes = await Promise.all(
-    toolsets(needed).map(async (tools): Promise<Change | undefined> => {
-      const state = await readState(tools, !needed.includes(tools.family), false);
-      if (state === undefined) return undefined;
-      const rules = rulesOf(tools.family);
-      const hints = hint?.filter(({ family }) => family === tools.family) ?? rules;
-      return { ...state, tools, rules, input: restoreInput(state.tables, rules, hints) };
-    }),
+  const states = await Promise.all(
+    toolsets(needed).map(async (tools) => ({ tools, state: await readState(tools, !needed.includes(tools.family)) })),
   );
-  return changes.filter((change) => change !== undefined);
+  const live = states.flatMap(({ state }) => state?.tables ?? []);
+  const virtualNics = new Set([...plannedVirtualNics(planned), ...liveVirtualNics(live)]);
+  return states.flatMap(({ tools, state }) => {
+    if (state === undefined) return [];
+    const rules = rulesOf(tools.family);
+    return [{ ...state, tools, rules, virtualNics, input: restoreInput(state.tables, rules, virtualNics) }];
+  });
 }
 
 async function commit(changes: readonly Change[]): Promise<void> {
@@ -127,7 +131,7 @@ async function commit(changes: readonly Change[]): Promise<void> {
 async function verify(changes: readonly Change[]): Promise<FamilyState[]> {
   const states: FamilyState[] = [];
   for (const { tools, rules, family } of changes) {
-    const state = await readState(tools, false, false);
+    const state = await readState(tools, false);
     const [difference] = differences(state?.tables ?? [], rules);
     if (difference !== undefined) {
       throw new CommandError(`the kernel's ${FAMILY_NAME[family]} rules are not the planned ones: ${difference}`);
@@ -140,10 +144,10 @@ async function verify(changes: readonly Change[]): Promise<FamilyState[]> {
 /** Puts our part of both families back; the sentences of what could not be put back. */
 async function rollBack(changes: readonly Change[]): Promise<string[]> {
   const problems: string[] = [];
-  for (const { tools, tables, rules } of changes) {
+  for (const { tools, tables, virtualNics } of changes) {
     try {
       const now = parseSave(await save(tools));
-      const input = rollbackInput(now, tables, rules);
+      const input = rollbackInput(now, tables, virtualNics);
       if (input !== "") await restore(tools, input);
     } catch (error) {
       problems.push(messageOf(error));

@@ -3,17 +3,18 @@
 // The kernel text is Istio's, so rules carry no mark. Ours are: every jump to an ISTIO_ chain, and, where such chains
 // exist, the interface rules by their shape and company:
 // - `-c`: `-o NIC -j RETURN` directly before OUTPUT's jump, with its twin `-i NIC -j RETURN` in PREROUTING;
-// - `-k`: `-i NIC -j RETURN` in PREROUTING where `-i NIC … -j ISTIO_REDIRECT` stands too, or where the flags name the NIC.
+// - `-k`: `-i NIC -j RETURN` in PREROUTING where `-i NIC … -j ISTIO_REDIRECT` stands too, in either family, or where the
+//   flags name the NIC.
 // A stranger's rule of the same shape without that company stays. Flags of an earlier run need not be known.
 import { jumpTarget, type SavedRule, type SavedTable } from "./parse.ts";
 import { isOwnChain, type Rule } from "./rule.ts";
 
-/** Our rules in chains that are not ours. `planned` names the interfaces of `-k` that the current flags ask for. */
-export function ownRulesOutside(table: SavedTable, planned: readonly Rule[] = []): ReadonlySet<SavedRule> {
+/** Our rules in chains that are not ours. `virtualNics` are the interfaces of `-k`, as far as they are known. */
+export function ownRulesOutside(table: SavedTable, virtualNics: ReadonlySet<string>): ReadonlySet<SavedRule> {
   const own = new Set(table.rules.filter((rule) => !isOwnChain(rule.chain) && leadsToOwnChain(rule)));
   if (!table.chains.some(({ name }) => isOwnChain(name))) return own;
   for (const rule of excludedInterfaceRules(table)) own.add(rule);
-  for (const rule of virtualInterfaceRules(table, planned)) own.add(rule);
+  for (const rule of virtualInterfaceRules(table, virtualNics)) own.add(rule);
   return own;
 }
 
@@ -41,16 +42,28 @@ function excludedInterfaceRules(table: SavedTable): SavedRule[] {
   return found;
 }
 
-function virtualInterfaceRules(table: SavedTable, planned: readonly Rule[]): SavedRule[] {
-  const prerouting = table.rules.filter(({ chain }) => chain === "PREROUTING");
-  const nics = new Set([
-    ...planned
-      .filter(({ chain, insertAt }) => chain === "PREROUTING" && insertAt !== undefined)
-      .map(({ match }) => match[1]),
-    ...prerouting.filter((rule) => rule.words[0] === "-i" && leadsToOwnChain(rule)).map(({ words }) => words[1]),
-  ]);
-  return prerouting.filter((rule) => {
-    const nic = exemptedInterface(rule, "-i");
+function virtualInterfaceRules(table: SavedTable, nics: ReadonlySet<string>): SavedRule[] {
+  return table.rules.filter((rule) => {
+    const nic = rule.chain === "PREROUTING" ? exemptedInterface(rule, "-i") : undefined;
     return nic !== undefined && nics.has(nic);
   });
+}
+
+/** The interfaces of `-k` that `rules` are planned for. */
+export function plannedVirtualNics(rules: readonly Rule[]): string[] {
+  const inserted = rules.filter(({ chain, insertAt }) => chain === "PREROUTING" && insertAt !== undefined);
+  return inserted.flatMap(({ match }) => incomingInterface(match));
+}
+
+/** The interfaces of `-k` that are to be seen in live rules: what comes from there is redirected as outbound. */
+export function liveVirtualNics(state: readonly SavedTable[]): string[] {
+  const redirects = state
+    .flatMap(({ rules }) => rules)
+    .filter((rule) => rule.chain === "PREROUTING" && leadsToOwnChain(rule));
+  return redirects.flatMap(({ words }) => incomingInterface(words));
+}
+
+function incomingInterface(words: readonly string[]): string[] {
+  const at = words.indexOf("-i");
+  return at < 0 || words[at - 1] === "!" ? [] : [words[at + 1]!];
 }

@@ -34,16 +34,16 @@ const NOTHING: WantedTable = { chains: [], placed: [] };
 
 /**
  * From `state`, whatever flags it was made with, to `rules`, which are all of one family; no rules at all: clean-up.
- * `hint` are rules of the current flags that help to recognise ours while cleaning up. Empty text: nothing to do.
+ * `virtualNics` are the interfaces of `-k` of the state and of the plan (see ownership.ts). Empty text: nothing to do.
  */
 export function restoreInput(
   state: readonly SavedTable[],
   rules: readonly Rule[],
-  hint: readonly Rule[] = rules,
+  virtualNics: ReadonlySet<string>,
 ): string {
   const wanted = wantedByRules(rules);
   return tablesText(state, wanted, (table) => {
-    const current = ownRulesOutside(table, hint);
+    const current = ownRulesOutside(table, virtualNics);
     const surviving = new Set((wanted.get(table.name) ?? NOTHING).chains.map(({ name }) => name));
     // A stranger's chain may go on jumping to one of ours as long as that exists.
     const isKept = (rule: SavedRule) => !BUILT_IN_CHAINS.has(rule.chain) && surviving.has(jumpTarget(rule.words)!);
@@ -55,10 +55,10 @@ export function restoreInput(
 export function rollbackInput(
   state: readonly SavedTable[],
   snapshot: readonly SavedTable[],
-  hint: readonly Rule[],
+  virtualNics: ReadonlySet<string>,
 ): string {
-  const before = new Map(snapshot.map((table) => [table.name, wantedBySnapshot(table, hint)]));
-  return tablesText(state, before, (table) => [...ownRulesOutside(table, hint)]);
+  const before = new Map(snapshot.map((table) => [table.name, wantedBySnapshot(table, virtualNics)]));
+  return tablesText(state, before, (table) => [...ownRulesOutside(table, virtualNics)]);
 }
 
 function tablesText(
@@ -188,8 +188,8 @@ function placedRule(rule: Rule): PlacedRule {
   return { chain, insertAt, text: textOf(rule), normal: normalForm(ruleWords(rule)) };
 }
 
-function wantedBySnapshot(table: SavedTable, hint: readonly Rule[]): WantedTable {
-  const own = ownRulesOutside(table, hint);
+function wantedBySnapshot(table: SavedTable, virtualNics: ReadonlySet<string>): WantedTable {
+  const own = ownRulesOutside(table, virtualNics);
   const placed: PlacedRule[] = [];
   const length = new Map<string, number>();
   for (const rule of table.rules) {

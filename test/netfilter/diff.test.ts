@@ -5,7 +5,7 @@ import { rulesOfFlags } from "./flags.ts";
 import { feed } from "./model.ts";
 
 const rules = rulesOfFlags("--preset sidecar -c net1", [4]);
-const applied = feed([], restoreInput([], rules));
+const applied = feed([], restoreInput([], rules, new Set()));
 
 test("none after applying", () => {
   expect(differences(applied, rules)).toEqual([]);

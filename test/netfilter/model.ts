@@ -34,8 +34,17 @@ export function feed(state: readonly SavedTable[], input: string): SavedTable[] 
     }
   }
   const own = [...chains.keys()].filter((chain) => !BUILT_IN_CHAINS.has(chain));
-  const rules = [...chains].flatMap(([chain, texts]) => texts.map((text) => `-A ${chain} ${text}`));
+  const rules = [...chains].flatMap(([chain, texts]) => texts.map((text) => `-A ${chain} ${printed(text)}`));
   return nat(own, rules);
+}
+
+/** iptables-save puts addresses first. */
+function printed(text: string): string {
+  const addresses = text.match(/(?:! )?-[sd] \S+/g) ?? [];
+  return addresses.reduceRight(
+    (rest, address) => `${address} ${rest.replace(address, "").replace("  ", " ").trim()}`,
+    text,
+  );
 }
 
 function execute(chains: Chains, line: string): void {

@@ -1,6 +1,6 @@
 // Which live rules are taken for ours: cleaning up removes exactly these from others' chains.
 import { expect, test } from "bun:test";
-import { ownRulesOutside } from "../../src/netfilter/ownership.ts";
+import { liveVirtualNics, ownRulesOutside, plannedVirtualNics } from "../../src/netfilter/ownership.ts";
 import { rulesOfFlags } from "./flags.ts";
 import { nat } from "./model.ts";
 
@@ -9,7 +9,9 @@ const IN = "-A PREROUTING -p tcp -j ISTIO_INBOUND";
 const OUT = "-A OUTPUT -j ISTIO_OUTPUT";
 
 function owned(rules: readonly string[], flags = "", chains = CHAINS): string[] {
-  const own = ownRulesOutside(nat(chains, rules)[0]!, rulesOfFlags(flags, [4]));
+  const state = nat(chains, rules);
+  const nics = new Set([...plannedVirtualNics(rulesOfFlags(flags, [4])), ...liveVirtualNics(state)]);
+  const own = ownRulesOutside(state[0]!, nics);
   return rules.filter((line) => [...own].some(({ chain, text }) => `-A ${chain} ${text}` === line));
 }
 
@@ -40,8 +42,8 @@ test.each<[name: string, rules: string[], ours: string[]]>([
   ],
   [
     "-k: with the redirect of the same interface",
-    ["-A PREROUTING -i k -d 10.0.0.0/8 -j ISTIO_REDIRECT", "-A PREROUTING -i k -j RETURN", IN, OUT],
-    ["-A PREROUTING -i k -d 10.0.0.0/8 -j ISTIO_REDIRECT", "-A PREROUTING -i k -j RETURN", IN, OUT],
+    ["-A PREROUTING -d 10.0.0.0/8 -i k -j ISTIO_REDIRECT", "-A PREROUTING -i k -j RETURN", IN, OUT],
+    ["-A PREROUTING -d 10.0.0.0/8 -i k -j ISTIO_REDIRECT", "-A PREROUTING -i k -j RETURN", IN, OUT],
   ],
   [
     "not an interface without such a redirect",

@@ -1,8 +1,10 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { normalForm } from "../../src/netfilter/normal-form.ts";
 import { jumpTarget, parseSave, SaveFormatError } from "../../src/netfilter/parse.ts";
 import { planRules } from "../../src/netfilter/plan.ts";
 import { renderRestore, ruleText } from "../../src/netfilter/render.ts";
+import { ruleWords } from "../../src/netfilter/rule.ts";
 import { arbitraryCapture } from "./generators.ts";
 import { feed, natText } from "./model.ts";
 
@@ -104,9 +106,11 @@ describe("gives back what was rendered", () => {
       fc.property(plans, (rules) => {
         const state = feed([], renderRestore(rules));
         expect(state[0]!.rules.length).toBe(rules.length);
-        const appended = rules.filter(({ insertAt, chain }) => insertAt === undefined && chain === "ISTIO_OUTPUT");
+        const planned = rules
+          .filter(({ chain }) => chain === "ISTIO_OUTPUT")
+          .map((rule) => normalForm(ruleWords(rule)));
         const live = state[0]!.rules.filter(({ chain }) => chain === "ISTIO_OUTPUT");
-        expect(live.map(({ text }) => `-A ISTIO_OUTPUT ${text}`)).toEqual(appended.map(ruleText));
+        expect(live.map(({ words }) => normalForm(words))).toEqual(planned);
       }),
     );
   });

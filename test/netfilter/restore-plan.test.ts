@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { differences } from "../../src/netfilter/diff.ts";
+import { liveVirtualNics, plannedVirtualNics } from "../../src/netfilter/ownership.ts";
 import { planRules } from "../../src/netfilter/plan.ts";
 import { hasOwnRules, restoreInput, rollbackInput } from "../../src/netfilter/restore-plan.ts";
 import type { Rule } from "../../src/netfilter/rule.ts";
@@ -10,11 +11,16 @@ import { arbitraryCapture } from "./generators.ts";
 import { feed, lines, nat } from "./model.ts";
 
 const plan = (flags: string) => rulesOfFlags(flags, [4]);
-const apply = (state: ReturnType<typeof nat>, rules: readonly Rule[]) => feed(state, restoreInput(state, rules));
+/** What apply.ts knows of `-k`. */
+const nics = (state: ReturnType<typeof nat>, ...planned: (readonly Rule[])[]) =>
+  new Set([...liveVirtualNics(state), ...planned.flatMap(plannedVirtualNics)]);
+const input = (state: ReturnType<typeof nat>, rules: readonly Rule[], flags = rules) =>
+  restoreInput(state, rules, nics(state, flags));
+const apply = (state: ReturnType<typeof nat>, rules: readonly Rule[]) => feed(state, input(state, rules));
 
 describe("the text", () => {
   test("for an empty namespace makes chains, then rules in the plan's order", () => {
-    expect(restoreInput([], plan("-u 5 -i 10.0.0.0/8"))).toBe(
+    expect(input([], plan("-u 5 -i 10.0.0.0/8"))).toBe(
       `*nat
 :ISTIO_INBOUND - [0:0]
 :ISTIO_REDIRECT - [0:0]
@@ -40,17 +46,17 @@ COMMIT
 
   test("is empty when the rules are there already", () => {
     const rules = plan("--preset sidecar -c net1 -k kv0");
-    expect(restoreInput(apply([], rules), rules)).toBe("");
+    expect(input(apply([], rules), rules)).toBe("");
   });
 
   test("is empty for cleaning up what is clean", () => {
-    expect(restoreInput([], [])).toBe("");
-    expect(restoreInput(nat(["DOCKER"], ["-A OUTPUT -j DOCKER"]), [])).toBe("");
+    expect(input([], [])).toBe("");
+    expect(input(nat(["DOCKER"], ["-A OUTPUT -j DOCKER"]), [])).toBe("");
   });
 
   test("removes stale chains and their jumps, and flushes before it deletes", () => {
     const state = nat(["ISTIO_OLD", "ISTIO_OLDER"], ["-A OUTPUT -p udp -j ISTIO_OLD", "-A ISTIO_OLD -j ISTIO_OLDER"]);
-    expect(restoreInput(state, [])).toBe(
+    expect(input(state, [])).toBe(
       "*nat\n:ISTIO_OLD - [0:0]\n:ISTIO_OLDER - [0:0]\n-D OUTPUT -p udp -j ISTIO_OLD\n-X ISTIO_OLD\n-X ISTIO_OLDER\nCOMMIT\n",
     );
   });
@@ -58,7 +64,7 @@ COMMIT
   test("leaves a jump that is right where it is, among others' rules", () => {
     const rules = plan("--preset sidecar");
     const state = feed(apply([], rules), "-A OUTPUT -j DOCKER\n-I OUTPUT 1 -p udp -j ACCEPT\n");
-    const text = restoreInput(state, plan("--preset vm"));
+    const text = input(state, plan("--preset vm"));
     expect(text).not.toContain("OUTPUT -j ISTIO_OUTPUT");
     expect(lines(feed(state, text)).filter((line) => line.startsWith("-A OUTPUT"))).toEqual([
       "-A OUTPUT -p udp -j ACCEPT",
@@ -70,8 +76,8 @@ COMMIT
   test("keeps a stranger's chain jumping to ours as long as ours exists", () => {
     const rules = plan("--preset sidecar");
     const state = feed(apply([], rules), ":MINE - [0:0]\n-A MINE -p tcp -j ISTIO_REDIRECT\n-A MINE -j ACCEPT\n");
-    expect(restoreInput(state, plan("--preset vm"))).not.toContain("MINE");
-    expect(lines(feed(state, restoreInput(state, [])))).toEqual(["-A MINE -j ACCEPT"]);
+    expect(input(state, plan("--preset vm"))).not.toContain("MINE");
+    expect(lines(feed(state, input(state, [])))).toEqual(["-A MINE -j ACCEPT"]);
   });
 });
 
@@ -119,7 +125,7 @@ describe("from any foreign state", () => {
   test("again with the same flags changes nothing", () => {
     fc.assert(
       fc.property(foreignState, plans, (before, rules) => {
-        expect(restoreInput(apply(before, rules), rules)).toBe("");
+        expect(input(apply(before, rules), rules)).toBe("");
       }),
     );
   });
@@ -128,7 +134,7 @@ describe("from any foreign state", () => {
     fc.assert(
       fc.property(foreignState, plans, (before, rules) => {
         const after = apply(before, rules);
-        expect(lines(feed(after, restoreInput(after, [], rules)))).toEqual(lines(before));
+        expect(lines(feed(after, input(after, [], rules)))).toEqual(lines(before));
       }),
     );
   });
@@ -137,7 +143,7 @@ describe("from any foreign state", () => {
     fc.assert(
       fc.property(foreignState, recognisable, (before, rules) => {
         const after = apply(before, rules);
-        expect(lines(feed(after, restoreInput(after, [])))).toEqual(lines(before));
+        expect(lines(feed(after, input(after, [])))).toEqual(lines(before));
         expect(hasOwnRules(after)).toBe(true);
       }),
     );
@@ -148,7 +154,7 @@ describe("from any foreign state", () => {
       fc.property(foreignState, plans, plans, (before, first, second) => {
         const snapshot = apply(before, first);
         const after = apply(snapshot, second);
-        const back = feed(after, rollbackInput(after, snapshot, [...first, ...second]));
+        const back = feed(after, rollbackInput(after, snapshot, nics([...snapshot, ...after], first, second)));
         expect(lines(back)).toEqual(lines(snapshot));
       }),
     );
@@ -158,7 +164,7 @@ describe("from any foreign state", () => {
     fc.assert(
       fc.property(foreignState, plans, (before, rules) => {
         const after = apply(before, rules);
-        expect(lines(feed(after, rollbackInput(after, before, rules)))).toEqual(lines(before));
+        expect(lines(feed(after, rollbackInput(after, before, nics(before, rules))))).toEqual(lines(before));
       }),
     );
   });
@@ -166,7 +172,7 @@ describe("from any foreign state", () => {
 
 test("rolling back copes with rules that others removed meanwhile", () => {
   const snapshot = apply(nat([], ["-A OUTPUT -p udp -j ACCEPT", "-A OUTPUT -p icmp -j ACCEPT"]), plan("-i '*'"));
-  const now = feed([], restoreInput([], plan("-i '*' -c eth1")));
-  const back = feed(now, rollbackInput(now, snapshot, []));
+  const now = feed([], input([], plan("-i '*' -c eth1")));
+  const back = feed(now, rollbackInput(now, snapshot, nics(snapshot)));
   expect(lines(back).filter((line) => line.startsWith("-A OUTPUT"))).toEqual(["-A OUTPUT -j ISTIO_OUTPUT"]);
 });
