@@ -1,5 +1,6 @@
 // The heads that go on, as tables: which fields stay, go, change and come.
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { Framing, responseFraming } from "../../src/codec/framing.ts";
 import { parseRequestHead, parseResponseHead, parseTrailers } from "../../src/codec/head.ts";
 import {
@@ -260,5 +261,115 @@ describe("Connection", () => {
     ["host, server, cookie", undefined],
   ])("%j names %j", (connection, want) => {
     expect(nominatedFields(connection)).toEqual(want === undefined ? undefined : new Set(want));
+  });
+});
+
+describe("against a plain rendering of the rules", () => {
+  const name = fc.constantFrom(
+    ...["A", "x-b", "TE", "Te", "Upgrade", "Connection", "connection", "Keep-Alive", "Proxy-Connection", "Server"],
+    ...["X-Request-Id", "x-request-id", "X-Forwarded-For", "x-forwarded-for", "Via", "__proto__", "Content-Type"],
+  );
+  const value = fc.constantFrom(
+    "",
+    "1",
+    "a, b",
+    "close",
+    "keep-alive, x-b",
+    "upgrade",
+    "TE, a",
+    "trailers",
+    "gzip, trailers",
+    "\xe9",
+  );
+  const space = fc.constantFrom("", " ", "  ", "\t");
+  const fields = fc.array(fc.tuple(name, space, value, space), { maxLength: 12 });
+  const wireOf = (lines: [string, string, string, string][]) =>
+    lines.map(([text, before, of, after]) => `${text}:${before}${of}${after}\n`).join("");
+  const listOf = (lines: [string, string, string, string][], wanted: string) =>
+    lines
+      .filter(([text]) => text.toLowerCase() === wanted)
+      .flatMap(([, , of]) => of.toLowerCase().split(","))
+      .map((option) => option.trim());
+  const KEPT = new Set([
+    "x-request-id",
+    "x-forwarded-for",
+    "server",
+    "content-type",
+    "te",
+    "close",
+    "keep-alive",
+    "upgrade",
+    "",
+  ]);
+
+  test("requests", () => {
+    fc.assert(
+      fc.property(fields, (lines) => {
+        const options = listOf(lines, "connection");
+        const has = (wanted: string) => lines.some(([text]) => text.toLowerCase() === wanted);
+        const isUpgrade = has("upgrade") && options.includes("upgrade");
+        const trailers = options.includes("te") && listOf(lines, "te").includes("trailers");
+        let [id, connections, forwardedFor, last] = ["", 0, "", -1];
+        for (const [at, [text]] of lines.entries()) if (text.toLowerCase() === "x-forwarded-for") last = at;
+        let want = "GET / HTTP/1.1\nHost: h\n";
+        for (const [at, [text, , of]] of lines.entries()) {
+          const lower = text.toLowerCase();
+          let line: string | undefined = of;
+          if (lower === "keep-alive" || lower === "proxy-connection") line = undefined;
+          else if (lower === "connection") {
+            const ours = [...(isUpgrade ? ["Upgrade"] : []), ...(trailers ? ["TE"] : [])];
+            line = ours.length > 0 && connections++ === 0 ? ours.join(", ") : undefined;
+          } else if (lower === "upgrade") line = isUpgrade ? of : undefined;
+          else if (lower === "te") line = trailers ? "trailers" : undefined;
+          else if (options.includes(lower) && !KEPT.has(lower)) line = undefined;
+          else if (lower === "x-request-id") {
+            if (of === "" && id === "") line = "new";
+            id ||= of || "new";
+          } else if (lower === "x-forwarded-for") {
+            if (at === last) line = of === "" ? "10.9.9.9" : `${of}, 10.9.9.9`;
+            forwardedFor = forwardedFor === "" ? line : `${forwardedFor}, ${line}`;
+          }
+          if (line !== undefined) want += `${text}: ${line}\n`;
+        }
+        if (last < 0) {
+          forwardedFor = "10.9.9.9";
+          want += "x-forwarded-for: 10.9.9.9\n";
+        }
+        if (id === "") {
+          id = "new";
+          want += "x-request-id: new\n";
+        }
+        const got = forwardedRequest(`GET / HTTP/1.1\nHost: h\n${wireOf(lines)}\n`, { clientAddress: "10.9.9.9" });
+        expect(got).toEqual({ text: crlf(`${want}\n`), requestId: id, forwardedFor });
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  test("responses", () => {
+    const server = fc.constantFrom(undefined, "pilotfish");
+    fc.assert(
+      fc.property(fields, server, fc.constantFrom("", "close"), (lines, serverHeader, connection) => {
+        const options = listOf(lines, "connection");
+        let servers = 0;
+        let want = "HTTP/1.1 200 OK\n";
+        for (const [text, , of] of lines) {
+          const lower = text.toLowerCase();
+          if (["keep-alive", "proxy-connection", "connection", "upgrade"].includes(lower)) continue;
+          if (lower !== "te" && options.includes(lower) && !KEPT.has(lower)) continue;
+          if (lower === "server" && serverHeader !== undefined) {
+            if (servers++ === 0) want += `${text}: ${serverHeader}\n`;
+          } else want += `${text}: ${of}\n`;
+        }
+        want += "Transfer-Encoding: chunked\n";
+        if (serverHeader !== undefined && servers === 0) want += `Server: ${serverHeader}\n`;
+        if (connection !== "") want += `Connection: ${connection}\n`;
+        const got = forwardedResponse(`HTTP/1.1 200 OK\n${wireOf(lines)}\n`, {
+          ...{ serverHeader, connection, framing: Framing.Chunked },
+        });
+        expect(got).toBe(crlf(`${want}\n`));
+      }),
+      { numRuns: 1_000 },
+    );
   });
 });
