@@ -33,6 +33,8 @@ The environment variable AGENT names another agent than dist/agent, for example 
 
 /** Other work on the proxy's core above this share of it makes the numbers doubtful. */
 const FOREIGN_SHARE_LIMIT = 0.1;
+/** Round 0 is at least this long: the agent's JIT needs some 100,000 requests before the cost of one stands still. Seconds. */
+const WARM_UP_SECONDS = 4;
 const DEFAULT_SUBJECTS = SUBJECTS.filter((name) => name !== "nginx-unbuffered");
 
 interface Options {
@@ -95,11 +97,12 @@ async function runRounds(options: Options, subjects: ReadonlyMap<SubjectName, Ru
   const samples = new Map<string, Sample[]>();
   // Round 0 warms up connections, caches and the JIT, and is not counted.
   for (let round = 0; round <= options.rounds; round++) {
+    const seconds = round === 0 ? Math.max(WARM_UP_SECONDS, options.seconds) : options.seconds;
     for (const scenario of options.scenarios) {
       for (let turn = 0; turn < options.subjects.length; turn++) {
         const name = options.subjects[(turn + round) % options.subjects.length]!;
         const subject = subjects.get(name)!;
-        const sample = await measure(subject, scenario, options.seconds).catch((error: Error) => {
+        const sample = await measure(subject, scenario, seconds).catch((error: Error) => {
           throw new Error(`${name}: ${error.message}\n${subject.process?.lastWords() ?? ""}`.trim());
         });
         subject.trimLog();
