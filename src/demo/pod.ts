@@ -143,9 +143,10 @@ export class ThrowAwayPod implements AsyncDisposable {
 
 /** With everything that runs in it. What is gone already is no failure. */
 function deleteNamespace({ ip }: DemoTools, name: string): void {
-  const pids = Bun.spawnSync([ip, "netns", "pids", name]).stdout.toString().split("\n").filter(Boolean);
-  for (const pid of pids) kill(Number(pid));
-  Bun.spawnSync([ip, "netns", "delete", name]);
+  // In sessions of their own: a Ctrl-C now must not stop the cleaning up.
+  const netns = (verb: "pids" | "delete") => Bun.spawnSync([ip, "netns", verb, name], { detached: true });
+  for (const pid of netns("pids").stdout.toString().split("\n").filter(Boolean)) kill(Number(pid));
+  netns("delete");
 }
 
 export interface DemoTools {

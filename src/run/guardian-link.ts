@@ -1,7 +1,7 @@
 // The supervisor's side of the guardian: starts it, keeps it informed, and starts another when somebody kills it. Shell.
 import { talk } from "../commands/talk.ts";
 import { CommandError } from "../config/errors.ts";
-import { WATCHING } from "./guardian.ts";
+import { HURRY, WATCHING } from "./guardian.ts";
 import { selfCommand, selfEnvironment } from "./self.ts";
 import { formatWatchState, type WatchState } from "./watch-state.ts";
 
@@ -34,14 +34,15 @@ export class GuardianLink {
     this.#send();
   }
 
-  /** Tells it that nothing is left to clean up, and waits for its end: a later one must not clean up after others. */
-  async release(): Promise<void> {
+  /** Has it clean up, and waits for the end of that; false when it could not. */
+  async handOver(hurry: Promise<void>): Promise<boolean> {
     this.#isReleased = true;
-    this.update({ isDone: true });
+    this.update({ isOrderly: true });
     const child = this.#child;
-    if (child === undefined) return;
+    if (child === undefined) return false;
     await Promise.resolve(child.stdin.end()).catch(() => {});
-    await child.exited;
+    void hurry.then(() => child.kill(HURRY));
+    return (await child.exited) === 0;
   }
 
   async #launch(): Promise<void> {

@@ -1,20 +1,24 @@
-// The guardian: a small root process beside `agent run` that cleans up when its parent is gone without doing so. Shell.
-// The proxy cannot, being no root. It holds the read end of a pipe from the parent, which the kernel closes however the
-// parent ends; it ignores the signals that end the parent in order, and ends when the parent says that all is done.
+// The guardian: a small root process beside `agent run` that cleans up at the end, whatever the end is. Shell.
+// It holds the read end of a pipe from the supervisor, which closes it when it wants the end, and the kernel when it was
+// killed. It has a session of its own, so that no Ctrl-C hits it or the programs with which it removes the rules.
 import { writeFileSync } from "node:fs";
 import { talk } from "../commands/talk.ts";
+import { outliveTerminal } from "./stop-signals.ts";
 import { tearDown } from "./teardown.ts";
 import { lastWatchState, type WatchState } from "./watch-state.ts";
 
 /** Written on stdout as soon as it watches. */
 export const WATCHING = "watching";
-/** A program that the parent had started may still be changing rules. */
+/** Sent by the supervisor: the person does not want to wait for the proxy's drain. */
+export const HURRY = "SIGUSR2";
+/** A program that a killed supervisor had started may still be changing rules. */
 const SETTLE_MS = 500;
-const ATTEMPTS = 5;
 
 export async function guard(): Promise<number> {
   // It was started through /proc/self/exe, and would be called "exe".
   writeFileSync("/proc/self/comm", "agent");
+  outliveTerminal();
+  const hurry = new Promise<void>((resolve) => process.once(HURRY, () => resolve()));
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) process.on(name, () => {});
   process.stdout.write(`${WATCHING}\n`);
   let received = "";
@@ -25,27 +29,23 @@ export async function guard(): Promise<number> {
     received = received.slice(received.lastIndexOf("\n", received.lastIndexOf("\n") - 1) + 1);
   }
   const state = lastWatchState(received);
-  if (state === undefined || state.isDone) return 0;
-  return cleanUpAfter(state);
+  if (state !== undefined) await cleanUp(state, hurry);
+  return 0;
 }
 
-async function cleanUpAfter({ proxy, midstream, rules, drainMs }: WatchState): Promise<number> {
+async function cleanUp(state: WatchState, hurry: Promise<void>): Promise<void> {
+  const { proxy, midstream, rules, drainMs, isOrderly } = state;
   // Not later: with the proxy gone its ports are free, and the rules may be those of another run.
-  if (rules === "pending") await Bun.sleep(SETTLE_MS);
+  if (rules === "pending" && !isOrderly) await Bun.sleep(SETTLE_MS);
   const remains = {
-    planned: [],
     hasRules: rules !== "none",
     midstream: midstream ?? undefined,
     proxy: proxy ?? undefined,
     drainMs,
   };
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await tearDown(remains, () => talk.warn("agent run was killed; the rules are removed"));
-      return 0;
-    } catch (error) {
-      if (attempt < ATTEMPTS) await Bun.sleep(SETTLE_MS);
-      else throw error;
-    }
-  }
+  const removed = () => {
+    if (isOrderly) talk.info("rules removed");
+    else talk.warn("agent run was killed; the rules are removed");
+  };
+  await tearDown(remains, removed, hurry);
 }

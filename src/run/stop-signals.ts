@@ -21,6 +21,10 @@ export class StopSignals {
     }
   }
 
+  get hasCome(): boolean {
+    return this.#count > 0;
+  }
+
   /** The person wants it to end. */
   get first(): Promise<void> {
     return this.#first.promise;
@@ -36,6 +40,11 @@ export class StopSignals {
     if (this.#count === 1) this.#first.resolve();
     else this.#second.resolve();
   }
+}
+
+/** Cleaning up must not fail for want of somebody to tell: writing to a closed terminal is an error. */
+export function outliveTerminal(): void {
+  process.stderr.on("error", () => {});
 }
 
 /** Bit n-1 is signal n: proc(5), SigIgn. */

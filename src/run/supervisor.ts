@@ -1,5 +1,5 @@
 // `agent run`: starts the proxy, leads the machine's traffic to it, and takes the rules away again at the end. Shell.
-// In order, so that no connection meets a rule without a proxy: guardian, proxy, rules; at the end rules, proxy, guardian.
+// In order, so that no connection meets a rule without a proxy: guardian, proxy, rules; at the end rules, then proxy.
 import { ofetch } from "ofetch";
 import { talk } from "../commands/talk.ts";
 import { CommandError } from "../config/errors.ts";
@@ -9,7 +9,7 @@ import { GuardianLink } from "./guardian-link.ts";
 import { spareMidstream } from "./midstream.ts";
 import { effectiveUid, identify, type ProcessIdentity } from "./process-identity.ts";
 import { selfCommand, selfEnvironment } from "./self.ts";
-import { StopSignals } from "./stop-signals.ts";
+import { outliveTerminal, StopSignals } from "./stop-signals.ts";
 import { tearDown } from "./teardown.ts";
 
 export interface RunPlan {
@@ -26,7 +26,10 @@ export interface RunPlan {
 const READY_TIMEOUT_MS = 15_000;
 const READY_POLL_MS = 20;
 
-type Proxy = Bun.Subprocess<"ignore", "inherit", "inherit">;
+/** Becomes the proxy when it is told to: the guardian must know of it first. Without a supervisor it ends. */
+const GATE = 'read -r _ || exit 1; exec "$@" </dev/null';
+
+type Proxy = Bun.Subprocess<"pipe", "inherit", "inherit">;
 
 /** Why it ended. */
 type Ending = "asked" | "proxy" | CommandError;
@@ -34,12 +37,13 @@ type Ending = "asked" | "proxy" | CommandError;
 /** Returns when everything is removed: 0 when a signal asked for the end. Throws CommandError otherwise. */
 export async function supervise(plan: RunPlan): Promise<number> {
   const signals = new StopSignals();
+  outliveTerminal();
   const guardian = await GuardianLink.start({
     proxy: null,
     rules: "none",
     midstream: null,
     drainMs: plan.drainMs,
-    isDone: false,
+    isOrderly: false,
   });
   const run = new Run(plan, guardian, signals);
   let ending: Ending;
@@ -47,7 +51,8 @@ export async function supervise(plan: RunPlan): Promise<number> {
     ending = await run.untilEnd();
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    ending = error;
+    // Ctrl-C also reaches the program that was making the rules.
+    ending = signals.hasCome ? "asked" : error;
   }
   await run.cleanUp();
   if (ending === "asked") return 0;
@@ -80,17 +85,17 @@ class Run {
     return Promise.race(ends);
   }
 
-  /** Leaves nothing behind. When it throws, the guardian tries again as soon as this process is gone. */
+  /** Leaves nothing behind. The guardian does it: it is out of reach of the signals that come now. */
   async cleanUp(): Promise<void> {
+    if (await this.guardian.handOver(this.signals.second)) return;
+    // It was killed, or failed and has said why.
     const remains = {
-      planned: this.plan.rules,
       hasRules: this.#hasRules,
       midstream: this.#midstream,
       proxy: this.#identity,
       drainMs: this.plan.drainMs,
     };
     await tearDown(remains, () => talk.info("rules removed"), this.signals.second);
-    await this.guardian.release();
   }
 
   proxyEnded(): CommandError {
@@ -100,8 +105,8 @@ class Run {
 
   #startProxy(): Proxy {
     // As root, so that it can read its configuration and bind any port; it then becomes the proxy's user.
-    const proxy = Bun.spawn([...selfCommand(), "proxy", ...this.plan.proxyFlags], {
-      stdin: "ignore",
+    const proxy = Bun.spawn(["/bin/sh", "-c", GATE, "sh", ...selfCommand(), "proxy", ...this.plan.proxyFlags], {
+      stdin: "pipe",
       stdout: "inherit",
       stderr: "inherit",
       env: selfEnvironment(),
@@ -111,6 +116,8 @@ class Run {
     this.#proxy = proxy;
     this.#identity = identify(proxy.pid);
     this.guardian.update({ proxy: this.#identity ?? null });
+    proxy.stdin.write("go\n");
+    Promise.resolve(proxy.stdin.end()).catch(() => {});
     return proxy;
   }
 

@@ -1,19 +1,18 @@
 // The end of `agent run`, in its order: first the rules, so that nothing new is captured, then the proxy. Shell.
-// The supervisor does it when it ends, the guardian when the supervisor was killed.
+// The guardian does it; the supervisor does when somebody killed the guardian.
 import { removeRules } from "../netfilter/apply.ts";
-import type { Rule } from "../netfilter/rule.ts";
 import { holdConnections, releaseConnections } from "./connection-hold.ts";
 import { restoreMidstream } from "./midstream.ts";
 import { isAlive, type ProcessIdentity, signal } from "./process-identity.ts";
 
+const ATTEMPTS = 5;
+const RETRY_MS = 200;
 const POLL_MS = 10;
 const REPEAT_MS = 100;
 /** Added to the proxy's own time to drain. */
 const GRACE_MS = 1_000;
 
 export interface Remains {
-  /** Help to recognise the rules. */
-  readonly planned: readonly Rule[];
   readonly hasRules: boolean;
   /** See midstream.ts. */
   readonly midstream: string | undefined;
@@ -29,13 +28,26 @@ export async function tearDown(remains: Remains, removed: () => void, hurry?: Pr
   try {
     if (mustHold) await holdConnections();
     if (hasRules) {
-      await removeRules(remains.planned);
+      await removePersistently();
       removed();
     }
   } finally {
     if (proxy !== undefined) await endProxy(proxy, drainMs, hurry);
     if (mustHold) await releaseConnections();
     restoreMidstream(remains.midstream);
+  }
+}
+
+/** Somebody else may be changing rules at the same time, or hold the lock. */
+async function removePersistently(): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await removeRules();
+      return;
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+      await Bun.sleep(RETRY_MS);
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-// What the guardian must know to clean up after its parent: one line of JSON on a pipe, each replacing the last. Pure.
+// What the guardian must know to clean up: one line of JSON on a pipe, each replacing the last. Pure.
 import * as v from "valibot";
 
 export const WatchStateSchema = v.strictObject({
@@ -9,8 +9,8 @@ export const WatchStateSchema = v.strictObject({
   midstream: v.nullable(v.string()),
   /** How long the proxy may take to end, milliseconds. */
   drainMs: v.number(),
-  /** The parent has cleaned up itself. */
-  isDone: v.boolean(),
+  /** The parent asks for the end; otherwise it was killed. */
+  isOrderly: v.boolean(),
 });
 export type WatchState = v.InferOutput<typeof WatchStateSchema>;
 

@@ -126,13 +126,14 @@ describe("the end", () => {
     async () => {
       for (let delay = 0; delay < 400; delay += 25) {
         const demo = start();
-        // Earlier it has no handler yet, and nothing to clean up.
-        await Bun.sleep(60 + delay);
+        await Bun.sleep(delay);
         interrupt(demo);
         const { code, stderr } = await finish(demo);
         expect([delay, code, stderr]).toBeOneOf([
           [delay, 0, ""],
           [delay, 1, "warning: interrupted; the pod is removed\n"],
+          // It had not begun.
+          [delay, 128 + 2, ""],
         ]);
         expect(remains(demo)).toEqual([]);
       }

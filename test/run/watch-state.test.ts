@@ -9,7 +9,7 @@ const state: fc.Arbitrary<WatchState> = fc.record({
   rules: fc.constantFrom("none", "pending", "there"),
   midstream: fc.option(fc.constantFrom("0", "1")),
   drainMs: fc.nat(),
-  isDone: fc.boolean(),
+  isOrderly: fc.boolean(),
 });
 
 test("the last whole line, cut anywhere", () => {
