@@ -6,7 +6,7 @@ import { CommandError } from "../config/errors.ts";
 import { applyRules } from "../netfilter/apply.ts";
 import type { Rule } from "../netfilter/rule.ts";
 import { GuardianLink } from "./guardian-link.ts";
-import { spareMidstream } from "./midstream.ts";
+import { isMidstreamSpared, spareMidstream } from "./midstream.ts";
 import { effectiveUid, identify, type ProcessIdentity } from "./process-identity.ts";
 import { selfCommand, selfEnvironment } from "./self.ts";
 import { outliveTerminal, StopSignals } from "./stop-signals.ts";
@@ -123,6 +123,9 @@ class Run {
 
   async #capture(): Promise<void> {
     this.#midstream = spareMidstream();
+    if (!isMidstreamSpared()) {
+      talk.warn("net.netfilter.nf_conntrack_tcp_loose cannot be set to 0: connections that exist already may break");
+    }
     this.#hasRules = true;
     // Said before it is true: being killed in between must not leave rules.
     this.guardian.update({ rules: "pending", midstream: this.#midstream ?? null });
