@@ -145,6 +145,15 @@ describe("ChunkedDecoder", () => {
     expect(refusal(wire)).toBe(want);
   });
 
+  test("the bound of extensions is each body's own", () => {
+    const decoder = new ChunkedDecoder({ onChunkData: () => {}, onChunksEnd: () => {} }, LIMITS);
+    for (let body = 0; body < 3; body++) {
+      decoder.reset();
+      const wire = latin1(`1;${"x".repeat(10 * 1024)}\r\nx\r\n0\r\n\r\n`);
+      expect(decoder.feed(wire, 0)).toBe(wire.length);
+    }
+  });
+
   test("RFC 9112 §7.1.2: bounds trailers in bytes and in number", () => {
     expect(refusal("0\r\nA: 123456789", { ...LIMITS, maxHeaderBytes: 8 })).toBe("431 trailers_too_long");
     expect(refusal("0\r\nA: 1\r\nB: 2\r\n\r\n", { ...LIMITS, maxHeaderFields: 1 })).toBe("431 too_many_headers");

@@ -141,6 +141,13 @@ describe("keep-alive and order", () => {
     await world.deliver(client, "\r\n");
     await world.deliver(client, `\n${GET_2}`);
     expect(world.upstream.written).toBe(GET + GET_2);
+    await world.deliver(world.upstream, OK);
+    // Their bound is each request's own.
+    for (let round = 0; round < 12; round++) {
+      await world.deliver(client, `\r\n${GET}`);
+      await world.deliver(world.upstream, OK);
+    }
+    expect(world.records).toHaveLength(14);
   });
 
   inBothLanes("while draining, answers carry Connection: close, and the end of the last one is told", async (world) => {
