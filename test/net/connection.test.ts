@@ -253,7 +253,8 @@ describe("deadlines", () => {
     const start = performance.now();
     pair.connection.setDeadline(60);
     await until(() => pair.handler.events.includes("deadline"));
-    expect(performance.now() - start).toBeWithin(60, 160);
+    // How late it may be at most is in timers.test.ts: here the machine may be busy.
+    expect(performance.now() - start).toBeGreaterThanOrEqual(60);
     pair.connection.setDeadline(30);
     pair.connection.setDeadline(0);
     await Bun.sleep(120);
