@@ -32,7 +32,9 @@ export class Sniffer implements WireHandler {
     this.#startedAt = services.now();
     this.#startTimeMs = services.wallClock();
     wire.handler = this;
-    wire.setDeadline(services.settings.protocolDetectionTimeoutMs);
+    // Our own ports speak HTTP alone: there, silence is a slow client and no sign of another protocol.
+    const { protocolDetectionTimeoutMs, requestHeaderTimeoutMs } = services.settings;
+    wire.setDeadline(route.isOwnPort ? requestHeaderTimeoutMs : protocolDetectionTimeoutMs);
   }
 
   onData(bytes: Buffer): void {

@@ -26,12 +26,18 @@ export const hostOf = (namespace: Namespace, family: Family): string =>
 export const APPLICATION_UID = 1000;
 export const PROXY_UID = 1337;
 
+/**
+ * A client of a test that says nothing for long is a busy machine: a test that means silence sets a shorter time. Otherwise the
+ * proxy would connect upstream, to see who speaks first, and the test would take that connection for the request's.
+ */
+const PATIENCE = ["--protocol-detection-timeout", "10s"];
+
 export interface SidecarOptions {
   /** Flags of `agent init`; without capture by rules: undefined. Default: the article's, and the proxy's user by uid. */
   readonly rules?: readonly string[] | undefined;
   /** Changes the network before the rules are made. */
   readonly prepare?: (lab: Lab) => Promise<void>;
-  /** Flags of `agent proxy`. */
+  /** Flags of `agent proxy`, behind PATIENCE. */
   readonly proxy?: readonly string[];
   /** Text of its configuration file. */
   readonly config?: string;
@@ -55,7 +61,7 @@ export class Sidecar implements AsyncDisposable {
       await options.prepare?.(lab);
       const rules = "rules" in options ? options.rules : ARTICLE_RULES;
       if (rules !== undefined) await lab.pod.check([AGENT, "init", ...rules]);
-      const command = [AGENT, "proxy", ...(options.proxy ?? [])];
+      const command = [AGENT, "proxy", ...PATIENCE, ...(options.proxy ?? [])];
       if (options.config !== undefined) {
         const file = join(directory, "config.yaml");
         writeFileSync(file, options.config);
