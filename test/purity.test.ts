@@ -14,6 +14,7 @@ const SHELL_FILES = new Set([
   "inject/webhook.ts",
   "netfilter/apply.ts",
   "netfilter/host.ts",
+  "netfilter/uninterrupted.ts",
   "netfilter/loopback-address.ts",
   "netfilter/tools.ts",
   "telemetry/sinks.ts",

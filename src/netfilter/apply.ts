@@ -11,6 +11,7 @@ import { FAMILY_NAME, TOOL } from "./render.ts";
 import { hasOwnRules, restoreInput, rollbackInput } from "./restore-plan.ts";
 import type { Family, Rule } from "./rule.ts";
 import { findTools, requireTools, restore, save, type Toolset } from "./tools.ts";
+import { uninterrupted } from "./uninterrupted.ts";
 
 /** A family, the rules it shall have, and those it had before. */
 interface Change extends FamilyState {
@@ -31,15 +32,17 @@ export async function applyRules(rules: readonly Rule[]): Promise<FamilyState[]>
   const families = [...new Set(rules.map(({ family }) => family))];
   const changes = await prepare(families, (family) => rules.filter((rule) => rule.family === family), rules);
   for (const { tools, input } of changes) if (input !== "") await restore(tools, input, true);
-  try {
-    await commit(changes);
-    const states = await verify(changes);
-    if (families.includes(6)) addPassthroughAddress();
-    else if (changes.some((change) => change.family === 6 && change.input !== "")) removePassthroughAddress();
-    return states.filter(({ family }) => families.includes(family));
-  } catch (error) {
-    throw withRollback(error, await rollBack(changes));
-  }
+  return uninterrupted(async () => {
+    try {
+      await commit(changes);
+      const states = await verify(changes);
+      if (families.includes(6)) addPassthroughAddress();
+      else if (changes.some((change) => change.family === 6 && change.input !== "")) removePassthroughAddress();
+      return states.filter(({ family }) => families.includes(family));
+    } catch (error) {
+      throw withRollback(error, await rollBack(changes));
+    }
+  });
 }
 
 /**
@@ -52,8 +55,10 @@ export async function removeRules(planned: readonly Rule[] = []): Promise<boolea
   const changes = await prepare([4], () => [], planned);
   const pending = changes.filter(({ input }) => input !== "");
   // A family that cannot be cleaned does not keep the other from it.
-  const outcomes = await Promise.allSettled(pending.map((change) => commit([change])));
-  const hadAddress = removePassthroughAddress();
+  const { outcomes, hadAddress } = await uninterrupted(async () => ({
+    outcomes: await Promise.allSettled(pending.map((change) => commit([change]))),
+    hadAddress: removePassthroughAddress(),
+  }));
   const failures = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [messageOf(outcome.reason)] : []));
   if (failures.length > 0) throw new CommandError(`not all rules could be removed: ${failures.join("; ")}`);
   return pending.length > 0 || hadAddress;

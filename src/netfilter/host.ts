@@ -1,10 +1,10 @@
 // Facts of the machine that the rules depend on: addresses, users, and what this process may do. Shell; decides nothing.
 import { readFileSync } from "node:fs";
-import { networkInterfaces } from "node:os";
+import { localIpv4Addresses, localIpv6Addresses } from "./local-addresses.ts";
 
-/** All addresses of interfaces that are up, in this process's network namespace. */
+/** All addresses of this process's network namespace, loopback and link-local ones too. */
 export function hostAddresses(): string[] {
-  return Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map(({ address }) => address));
+  return [...localIpv4Addresses(fileText("/proc/net/fib_trie")), ...localIpv6Addresses(fileText("/proc/net/if_inet6"))];
 }
 
 /** The number of a user of /etc/passwd. */

@@ -62,6 +62,8 @@ async function run(command: readonly [string, ...string[]], timeoutMs: number, i
     env: { ...process.env, LC_ALL: "C" },
     timeout: timeoutMs,
     killSignal: "SIGKILL",
+    // A session of its own: a terminal's Ctrl-C goes to a whole process group, and would hit half of a change.
+    detached: true,
   });
   const [stdout, stderr, code] = await Promise.all([
     new Response(child.stdout).text(),

@@ -1,5 +1,7 @@
 // What init does when it cannot: one clear sentence, the right exit code, and the rules as they were before.
 import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Toolbox } from "./backend.ts";
 import { AGENT, Lab, type RunOptions } from "./lab.ts";
 import { within } from "./within.ts";
@@ -175,4 +177,32 @@ test("there is no moment without rules while they are replaced", async () => {
   })();
   await Promise.all([connecting, replacing]);
   expect(connected).toBeGreaterThan(50);
+});
+
+describe("interrupted", () => {
+  test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
+    "by %s between the families, init finishes both",
+    async (signal) => {
+      await using lab = await Lab.create();
+      using tools = new Toolbox("nft");
+      const gate = join(tools.directory, "gate");
+      tools.replace(
+        "ip6tables-restore",
+        `for option; do [ "$option" != --test ] || real "$@"; done
+while [ ! -e ${gate} ]; do /bin/sleep 0.02; done
+real "$@"`,
+      );
+      const flags = ["init", "--preset", "sidecar", "--dual-stack"];
+      const init = lab.pod.spawn([AGENT, ...flags], { env: tools.env });
+      while (!(await tools.saved(lab.pod)).includes("-A ISTIO_REDIRECT")) await Bun.sleep(20);
+      init.kill(signal);
+      await init.waitFor(/finishing the change of the rules first/, "stderr");
+      writeFileSync(gate, "");
+      expect(await init.exited).toBe(0);
+      const interrupted = await tools.saved(lab.pod);
+      expect(interrupted).toContain("-A OUTPUT -j ISTIO_OUTPUT");
+      await lab.pod.check([AGENT, ...flags]);
+      expect(await tools.saved(lab.pod)).toBe(interrupted);
+    },
+  );
 });
