@@ -3,6 +3,7 @@ import packageJson from "../../package.json" with { type: "json" };
 import { standardBinds, startAdmin } from "../admin/servers.ts";
 import { UsageError } from "../config/errors.ts";
 import { type ProxyConfig, ProxySchema } from "../config/proxy-schema.ts";
+import { eventTime } from "../net/connection.ts";
 import { Pool } from "../net/pool.ts";
 import { dropRoot } from "../net/privileges.ts";
 import { Timers } from "../net/timers.ts";
@@ -44,7 +45,7 @@ async function runProxy(config: ProxyConfig): Promise<number> {
   const idle = new Latch();
 
   const traffic = new Traffic({
-    timers: new Timers(() => performance.now()),
+    timers: new Timers(() => performance.now(), eventTime),
     counters: metrics.counters,
     ownPorts: ownPortsOf(config),
     maxConnections: config.maxConnections,
@@ -65,6 +66,7 @@ async function runProxy(config: ProxyConfig): Promise<number> {
     pipeline,
     sinks: log === undefined ? [metrics] : [metrics, new AccessLog(formatEntry, (entry) => log.write(entry))],
     now: () => performance.now(),
+    eventTime,
     wallClock: () => Date.now(),
     requestId: () => crypto.randomUUID(),
     inFlight: 0,

@@ -19,6 +19,7 @@ const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 let scratchOwner: Connection | undefined;
 let scratchUsed = 0;
 let eventDepth = 0;
+let eventStartedAt = 0;
 let isFlushScheduled = false;
 
 /** A Bun socket with its undocumented descriptor. */
@@ -370,12 +371,20 @@ function dropScratch(): void {
   scratchUsed = 0;
 }
 
-/** Writes until the matching `leaveEvent` go out together. */
-export function enterEvent(): void {
-  eventDepth++;
+/**
+ * Monotonic milliseconds: when the current socket event began, or now outside of one. One reading of the clock serves
+ * everything that an event causes.
+ */
+export function eventTime(): number {
+  return eventDepth > 0 ? eventStartedAt : performance.now();
 }
 
-export function leaveEvent(): void {
+/** Writes until the matching `leaveEvent` go out together. */
+function enterEvent(): void {
+  if (eventDepth++ === 0) eventStartedAt = performance.now();
+}
+
+function leaveEvent(): void {
   if (--eventDepth === 0) flushScratch();
 }
 

@@ -25,7 +25,11 @@ export class Timers {
   #timer: ReturnType<typeof setTimeout> | undefined = undefined;
   #timerTick = Number.POSITIVE_INFINITY;
 
-  constructor(private readonly now: () => number) {
+  /** `now` reads the clock; `eventTime` may give an earlier moment of the same turn, and be cheaper. */
+  constructor(
+    private readonly now: () => number,
+    private readonly eventTime: () => number = now,
+  ) {
     this.#tick = Math.floor(now() / TICK_MS);
   }
 
@@ -35,7 +39,7 @@ export class Timers {
       deadline.dueTick = 0;
       return;
     }
-    const dueTick = Math.floor(this.now() / TICK_MS) + Math.ceil(timeoutMs / TICK_MS) + 1;
+    const dueTick = Math.floor(this.eventTime() / TICK_MS) + Math.ceil(timeoutMs / TICK_MS) + 1;
     deadline.dueTick = dueTick;
     if (deadline.linkedTick !== 0) {
       if (deadline.linkedTick <= dueTick) return;

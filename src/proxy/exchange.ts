@@ -56,7 +56,7 @@ export class Exchange {
     this.record = record;
     this.#startedAt = startedAt;
     this.#keepsAlive = keepsAlive(head.minorVersion, head.connection);
-    record.startTimeMs = services.wallClock();
+    record.startTimeMs = services.wallClock() - (services.eventTime() - startedAt);
     record.method = head.method;
     record.target = head.target;
     record.httpVersion = head.minorVersion === 1 ? "HTTP/1.1" : "HTTP/1.0";
@@ -103,7 +103,7 @@ export class Exchange {
   #attach(upstream: HttpUpstream): void {
     this.#upstream = upstream;
     upstream.begin(this);
-    this.#forwardedAt = this.services.now();
+    this.#forwardedAt = this.services.eventTime();
     upstream.wire.writeText(this.#forwardedHead);
   }
 
@@ -148,7 +148,7 @@ export class Exchange {
     this.#responseHead = head;
     this.#responseFraming = framing;
     this.record.responseHeaders = head.headers;
-    this.record.upstreamServiceTimeMs = this.services.now() - this.#forwardedAt;
+    this.record.upstreamServiceTimeMs = this.services.eventTime() - this.#forwardedAt;
     if (this.owner === undefined) this.respond();
     else this.owner.onResponse(head);
   }
@@ -209,7 +209,7 @@ export class Exchange {
     const upstream = this.#upstream!;
     this.#responseHead = head;
     this.record.responseHeaders = head.headers;
-    this.record.upstreamServiceTimeMs = this.services.now() - this.#forwardedAt;
+    this.record.upstreamServiceTimeMs = this.services.eventTime() - this.#forwardedAt;
     this.record.responseCode = head.status;
     this.record.responseCodeDetails = "via_upstream";
     this.downstream.wire.writeText(

@@ -123,7 +123,7 @@ export class HttpDownstream implements WireHandler {
     const { settings } = this.services;
     let at = from;
     if (this.#headBuffer.length === 0) {
-      this.#headStartedAt = this.services.now();
+      this.#headStartedAt = this.services.eventTime();
       while (bytes[at] === CR || bytes[at] === LF) {
         if (++this.#leadingBytes > MAX_LEADING_LINE_BYTES) throw new ProtocolError(400, "too_many_empty_lines");
         at++;

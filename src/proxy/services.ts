@@ -69,6 +69,8 @@ export interface Services {
   readonly sinks: readonly RecordSink[];
   /** Monotonic milliseconds with fractions. */
   now(): number;
+  /** The same clock when the current event began: one reading for all that an event causes. */
+  eventTime(): number;
   /** Milliseconds since the epoch. */
   wallClock(): number;
   /** A fresh x-request-id: a version 4 UUID. */

@@ -1,8 +1,10 @@
 // Listeners and the dialler on loopback, up to whole requests through real sockets. Redirected connections need rules,
 // and are tested in test/e2e.
+
 import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import { talk } from "../../src/commands/talk.ts";
 import { CommandError } from "../../src/config/errors.ts";
+import { eventTime } from "../../src/net/connection.ts";
 import { Pool } from "../../src/net/pool.ts";
 import { Timers } from "../../src/net/timers.ts";
 import { Traffic, type TrafficCounters } from "../../src/net/traffic.ts";
@@ -58,6 +60,7 @@ function proxy(options: { maxConnections?: number; connectTimeoutMs?: number } =
       },
     ],
     now: () => performance.now(),
+    eventTime,
     wallClock: () => Date.now(),
     requestId: () => "id",
     inFlight: 0,

@@ -102,6 +102,10 @@ export class World implements Services {
     this.idleCalls++;
   }
 
+  eventTime(): number {
+    return this.now();
+  }
+
   now(): number {
     return this.clockMs;
   }
