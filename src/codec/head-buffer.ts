@@ -1,5 +1,6 @@
 // Collects a head that arrives in pieces, in linear time and bounded memory. Pure.
-import { findHeadEnd } from "./head.ts";
+import { findHeadEnd, hasBareLf } from "./head.ts";
+import { ProtocolError } from "./protocol-error.ts";
 
 const FIRST_CAPACITY = 2048;
 
@@ -15,6 +16,18 @@ export class HeadBuffer {
   /** What has been collected: a view, valid until the next `append` or `clear`. */
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#length);
+  }
+
+  /**
+   * Takes `bytes[from, …)` too; returns the offset behind the end of the head in `bytes` of this buffer, or -1 while it
+   * has not come. Throws ProtocolError when it is longer than `maxBytes` or can never come.
+   */
+  collect(bytes: Buffer, from: number, maxBytes: number): number {
+    const before = this.#length;
+    const end = this.append(bytes, from);
+    if ((end < 0 ? this.#length : end) > maxBytes) throw new ProtocolError(431, "header_too_long");
+    if (end < 0 && hasBareLf(this.bytes, before)) throw new ProtocolError(400, "bare_lf");
+    return end;
   }
 
   /** Copies `bytes[from, …)` behind what is there; returns the offset behind the end of the head, or -1. */

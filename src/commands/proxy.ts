@@ -106,6 +106,7 @@ async function runProxy(config: ProxyConfig): Promise<number> {
     await Promise.race([idle.released, signals.next(), sleep(config.terminationDrainDuration)]);
   }
   traffic.stopListening();
+  pool.closeIdle();
   const cut = unfinished(services, traffic);
   if (cut !== undefined) talk.warn(`ended with ${cut}, cut off`);
   await Promise.all([admin.stop(), log?.close()]);

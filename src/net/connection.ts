@@ -406,6 +406,8 @@ function describe(code: string | undefined, fallback: string): string {
       return "no route to host";
     case "ENETUNREACH":
       return "network is unreachable";
+    case "ENOTFOUND":
+      return "its name cannot be resolved";
     default:
       return fallback;
   }
@@ -450,6 +452,11 @@ export const SOCKET_HANDLERS = {
   },
 };
 
+/** The connection could not be made: its handler hears of it as of any other end. */
+export function failDial(connection: Connection, error: unknown): void {
+  guard(connection, () => connection.onSocketClose(toWireError(error)));
+}
+
 /** The same for a dialled socket. */
 export const DIALLED_HANDLERS = {
   ...SOCKET_HANDLERS,
@@ -457,6 +464,9 @@ export const DIALLED_HANDLERS = {
     guard(socket.data, () => socket.data.onSocketOpen(socket as RawSocket));
   },
   connectError(socket: Socket<Connection>, error: Error): void {
-    guard(socket.data, () => socket.data.onSocketClose(toWireError(error)));
+    failDial(socket.data, error);
   },
 };
+
+/** For one of several addresses of a name: whether its failure is the connection's is for the dialler to say. */
+export const ATTEMPT_HANDLERS = { ...DIALLED_HANDLERS, connectError(): void {} };

@@ -3,6 +3,7 @@
 // least likely to have been closed by the server). Shell: it dials.
 import { HttpUpstream } from "../proxy/http-upstream.ts";
 import type { Dialer, Route, Services, UpstreamPool } from "../proxy/services.ts";
+import type { Wire } from "../proxy/wire.ts";
 
 export class Pool implements UpstreamPool {
   readonly #idle = new Map<string, HttpUpstream[]>();
@@ -25,16 +26,26 @@ export class Pool implements UpstreamPool {
     return upstream;
   }
 
+  adopt(route: Route, wire: Wire): void {
+    const upstream = new HttpUpstream(route.poolKey, this.services);
+    upstream.adopt(wire);
+    this.#keep(upstream);
+    if (upstream.isEstablished) wire.setDeadline(this.services.settings.upstreamIdleTimeoutMs);
+  }
+
   release(upstream: HttpUpstream): void {
-    const { settings } = this.services;
+    this.#keep(upstream);
+    upstream.wire.setDeadline(this.services.settings.upstreamIdleTimeoutMs);
+  }
+
+  #keep(upstream: HttpUpstream): void {
     let idle = this.#idle.get(upstream.poolKey);
     if (idle === undefined) {
       idle = [];
       this.#idle.set(upstream.poolKey, idle);
     }
-    if (idle.length >= settings.maxIdleConnectionsPerEndpoint) idle.shift()!.onDeadline();
+    if (idle.length >= this.services.settings.maxIdleConnectionsPerEndpoint) idle.shift()!.onDeadline();
     idle.push(upstream);
-    upstream.wire.setDeadline(settings.upstreamIdleTimeoutMs);
   }
 
   forget(upstream: HttpUpstream): void {

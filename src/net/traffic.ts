@@ -1,4 +1,6 @@
 // The traffic listeners and the dialler: every socket of the data path begins here. Shell.
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
 import type { TCPSocketListener } from "bun";
 import { talk } from "../commands/talk.ts";
 import { judge, type OwnPorts, targetRoute } from "../proxy/admission.ts";
@@ -8,7 +10,15 @@ import type { Dialer, Route, Services } from "../proxy/services.ts";
 import { type Admission, Sniffer } from "../proxy/sniffer.ts";
 import type { Wire, WireHandler } from "../proxy/wire.ts";
 import { bindWithFallback } from "./bind.ts";
-import { Connection, type ConnectionHost, DIALLED_HANDLERS, type RawSocket, SOCKET_HANDLERS } from "./connection.ts";
+import {
+  ATTEMPT_HANDLERS,
+  Connection,
+  type ConnectionHost,
+  DIALLED_HANDLERS,
+  failDial,
+  type RawSocket,
+  SOCKET_HANDLERS,
+} from "./connection.ts";
 import { originalDestination } from "./original-dst.ts";
 import type { Timers } from "./timers.ts";
 
@@ -127,6 +137,10 @@ export class Traffic implements ConnectionHost, Dialer, Admission {
     const connection = new Connection(this, undefined, endpoint);
     connection.handler = handler;
     connection.setDeadline(this.options.connectTimeoutMs);
+    if (isIP(endpoint.address) === 0) {
+      this.#dialName(connection, endpoint);
+      return connection;
+    }
     const options = {
       hostname: endpoint.address,
       port: endpoint.port,
@@ -138,6 +152,26 @@ export class Traffic implements ConnectionHost, Dialer, Admission {
     // The handlers hear of a failure; the promise would only say it again.
     Bun.connect<Connection>(options).catch(() => {});
     return connection;
+  }
+
+  /** One address after the other: Bun would connect to all of them at once, and the application would see the losers too. */
+  async #dialName(connection: Connection, { address: name, port }: Endpoint): Promise<void> {
+    let failure: unknown;
+    try {
+      for (const { address } of await lookup(name, { all: true })) {
+        if (connection.isClosed) return;
+        try {
+          const options = { hostname: address, port, allowHalfOpen: true, data: connection, socket: ATTEMPT_HANDLERS };
+          await Bun.connect<Connection>(options);
+          return;
+        } catch (error) {
+          failure = error;
+        }
+      }
+    } catch (error) {
+      failure = error;
+    }
+    failDial(connection, failure);
   }
 
   onEstablished(connection: Connection): void {

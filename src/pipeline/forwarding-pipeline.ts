@@ -3,11 +3,12 @@
 import { Hono } from "hono";
 import type { RequestHead, ResponseHead } from "../codec/head.ts";
 import { HeaderList } from "../codec/header-list.ts";
+import { pathOf } from "../codec/target.ts";
 import type { HttpRoute } from "../config/http-route-schema.ts";
 import type { Exchange, ExchangeOwner } from "../proxy/exchange.ts";
 import type { Direction } from "../proxy/record.ts";
 import type { Pipeline } from "../proxy/services.ts";
-import { pathOf, RouteTable } from "../route/table.ts";
+import { RouteTable } from "../route/table.ts";
 import { LightRequest, LightResponse } from "./light.ts";
 import {
   fixedDelay,

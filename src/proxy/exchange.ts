@@ -5,6 +5,7 @@ import { type BodyFraming, Framing } from "../codec/framing.ts";
 import type { RequestHead, ResponseHead } from "../codec/head.ts";
 import { HeaderList } from "../codec/header-list.ts";
 import type { ProtocolError } from "../codec/protocol-error.ts";
+import { authorityOf } from "../codec/target.ts";
 import { formatEndpoint } from "./endpoint.ts";
 import { FAILURES, type FailureCode } from "./failures.ts";
 import { forwardRequestHead, forwardResponseHead, forwardTrailers, keepsAlive, wantsUpgrade } from "./forwarding.ts";
@@ -60,7 +61,7 @@ export class Exchange {
     record.method = head.method;
     record.target = head.target;
     record.httpVersion = head.minorVersion === 1 ? "HTTP/1.1" : "HTTP/1.0";
-    record.authority = head.host ?? "";
+    record.authority = authorityOf(head.target) ?? head.host ?? "";
     record.requestHeaders = head.headers;
     record.originalDestination = downstream.originalText;
     record.originalPort = route.original.port;

@@ -2,7 +2,7 @@
 // The server side of one HTTP/1 connection: reads requests in order and starts an exchange for each. Pure.
 import { ChunkedDecoder } from "../codec/chunked.ts";
 import { Framing, requestFraming } from "../codec/framing.ts";
-import { findHeadEnd, hasBareLf, parseRequestHead, RequestHead } from "../codec/head.ts";
+import { findHeadEnd, parseRequestHead, RequestHead } from "../codec/head.ts";
 import { HeadBuffer } from "../codec/head-buffer.ts";
 import type { HeaderList } from "../codec/header-list.ts";
 import { CR, LF } from "../codec/octets.ts";
@@ -138,14 +138,9 @@ export class HttpDownstream implements WireHandler {
       this.wire.setDeadline(settings.requestHeaderTimeoutMs);
     }
     const before = this.#headBuffer.length;
-    const end = this.#headBuffer.append(bytes, at);
-    const collected = this.#headBuffer.bytes;
-    if ((end < 0 ? collected.length : end) > settings.maxHeaderBytes) throw new ProtocolError(431, "header_too_long");
-    if (end < 0) {
-      if (hasBareLf(collected, before)) throw new ProtocolError(400, "bare_lf");
-      return bytes.length;
-    }
-    const head = parseRequestHead(collected, 0, end, settings);
+    const end = this.#headBuffer.collect(bytes, at, settings.maxHeaderBytes);
+    if (end < 0) return bytes.length;
+    const head = parseRequestHead(this.#headBuffer.bytes, 0, end, settings);
     this.#headBuffer.clear();
     this.#begin(head);
     return at + end - before;

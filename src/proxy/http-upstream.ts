@@ -2,7 +2,7 @@
 // The client side of one HTTP/1 connection: writes nothing itself, reads responses for the exchange it serves. Pure.
 import { ChunkedDecoder } from "../codec/chunked.ts";
 import { Framing, responseFraming } from "../codec/framing.ts";
-import { findHeadEnd, hasBareLf, parseResponseHead, type ResponseHead } from "../codec/head.ts";
+import { findHeadEnd, parseResponseHead, type ResponseHead } from "../codec/head.ts";
 import { HeadBuffer } from "../codec/head-buffer.ts";
 import type { HeaderList } from "../codec/header-list.ts";
 import { ProtocolError } from "../codec/protocol-error.ts";
@@ -96,9 +96,17 @@ export class HttpUpstream implements WireHandler {
     this.#state = State.Gone;
   }
 
+  /** Takes over a connection that was opened while its client was silent; the server may close it as any idle one. */
+  adopt(wire: Wire): void {
+    this.wire = wire;
+    this.isEstablished = wire.localAddress !== "";
+    this.#wasReused = true;
+    wire.handler = this;
+  }
+
   onOpen(): void {
     this.isEstablished = true;
-    this.wire.setDeadline(0);
+    this.wire.setDeadline(this.#state === State.Idle ? this.services.settings.upstreamIdleTimeoutMs : 0);
   }
 
   onData(bytes: Buffer): void {
@@ -159,14 +167,9 @@ export class HttpUpstream implements WireHandler {
       }
     }
     const before = this.#headBuffer.length;
-    const end = this.#headBuffer.append(bytes, from);
-    const collected = this.#headBuffer.bytes;
-    if ((end < 0 ? collected.length : end) > settings.maxHeaderBytes) throw new ProtocolError(431, "header_too_long");
-    if (end < 0) {
-      if (hasBareLf(collected, before)) throw new ProtocolError(400, "bare_lf");
-      return bytes.length;
-    }
-    const head = parseResponseHead(collected, 0, end, settings);
+    const end = this.#headBuffer.collect(bytes, from, settings.maxHeaderBytes);
+    if (end < 0) return bytes.length;
+    const head = parseResponseHead(this.#headBuffer.bytes, 0, end, settings);
     this.#headBuffer.clear();
     return this.#onHead(head, bytes, from + end - before);
   }

@@ -48,6 +48,8 @@ export interface UpstreamPool {
   acquire(route: Route): HttpUpstream;
   /** A connection that is not an idle one's: for the one retry after a reused connection turned out dead. */
   connect(route: Route): HttpUpstream;
+  /** Takes a connection that was opened before its client turned out to speak HTTP: the next to be acquired for this route. */
+  adopt(route: Route, wire: Wire): void;
   /** Takes back a connection whose exchange is over and whose stream is in order. */
   release(upstream: HttpUpstream): void;
   /** An idle connection is gone. */

@@ -66,7 +66,7 @@ export class Sniffer implements WireHandler {
   }
 
   #startHttp(seen: Buffer): void {
-    this.#upstream?.drop();
+    if (this.#upstream !== undefined) this.services.pool.adopt(this.route, this.#upstream.wire);
     new HttpDownstream(this.wire, this.route, this.services).onData(seen);
   }
 

@@ -1,5 +1,6 @@
 // The BLOCK access log: six lines and an empty one per request, readable at a glance in a terminal. Pure.
 // One of the encodings of access-log-format.ts.
+import { pathAndQueryOf } from "../codec/target.ts";
 import type { RequestRecord } from "../proxy/record.ts";
 import { addressOf } from "./access-log-operators.ts";
 import { formatGoDuration } from "./go-duration.ts";
@@ -20,21 +21,14 @@ export function blockEntry(record: RequestRecord): string {
 function originalUrl(record: RequestRecord): string {
   if (record.protocol === "tcp") return `tcp://${record.originalDestination || "-"}`;
   const host = withoutPort(record.authority) || bracketed(addressOf(record.originalDestination));
-  return `http://${escapeText(host)}:${record.originalPort}${pathOf(record)}`;
+  return `http://${escapeText(host)}:${record.originalPort}${escapeText(pathAndQueryOf(record.target))}`;
 }
 
 function proxyUrl(record: RequestRecord): string {
   if (record.upstreamHost === "") return "-";
-  return record.protocol === "tcp" ? `tcp://${record.upstreamHost}` : `http://${record.upstreamHost}${pathOf(record)}`;
-}
-
-/** The path and query of the target; empty for CONNECT and `OPTIONS *`, which have none. */
-function pathOf({ target }: RequestRecord): string {
-  if (target.startsWith("/")) return escapeText(target);
-  const authority = target.indexOf("://");
-  if (authority < 0) return "";
-  const path = target.slice(authority + 3).search(/[/?]/);
-  return path < 0 ? "" : escapeText(target.slice(authority + 3 + path));
+  return record.protocol === "tcp"
+    ? `tcp://${record.upstreamHost}`
+    : `http://${record.upstreamHost}${escapeText(pathAndQueryOf(record.target))}`;
 }
 
 function withoutPort(authority: string): string {

@@ -92,7 +92,7 @@ describe("a parsed list", () => {
   test("answers as one made of the same names and values, before and after a change", () => {
     fc.assert(
       fc.property(lines, names, (all, wanted) => {
-        const flat = all.flatMap(([name, text]) => [name, text]);
+        const flat = all.flatMap((line) => line.slice(0, 2));
         const [one, other] = [parsed(all), new HeaderList(flat)];
         const lower = wanted.toLowerCase();
         const view = (list: HeaderList) => ({

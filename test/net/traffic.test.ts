@@ -394,3 +394,33 @@ describe("whole requests", () => {
     expect(records[0]).toMatchObject({ bytesReceived: big.length + magic.length, bytesSent: big.length });
   });
 });
+
+describe("a target that is a name", () => {
+  const GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+  test("gets one connection, whatever the number of its addresses", async () => {
+    const { port, peers } = serve((peer) => {
+      if (peer.text.endsWith("\r\n\r\n")) peer.socket.write("HTTP/1.1 204 No Content\r\n\r\n");
+    });
+    const made = reverseProxy({ address: "localhost", port });
+    const client = await connect(made.port);
+    client.socket.write(GET);
+    await until(() => client.text.includes("204"));
+    await Bun.sleep(50);
+    expect(peers).toHaveLength(1);
+    expect(made.records[0]!.upstreamHost).toBe(`127.0.0.1:${port}`);
+  });
+
+  test.each([
+    ["cannot be resolved", "a..b", "its name cannot be resolved"],
+    ["is refused at every address", "localhost", "connection refused"],
+  ])("that %s is answered 503", async (_name, address, reason) => {
+    const made = reverseProxy({ address, port: freePort() });
+    const client = await connect(made.port);
+    client.socket.write(GET);
+    await until(() => client.text.includes(reason));
+    expect(client.text).toStartWith("HTTP/1.1 503 ");
+    expect(made.records[0]!.responseFlag).toBe("UF");
+    expect(made.services.inFlight).toBe(0);
+  });
+});

@@ -137,10 +137,33 @@ describe("the client is silent", () => {
   test("HTTP that comes late is HTTP: waiting is no way round the record", async () => {
     const { world, client } = await silent();
     await world.deliver(client, GET);
-    expect(world.upstreams[0]!.ending).toBe("closed");
     await world.deliver(world.upstream, OK);
     expect(client.written).toBe(OK);
     expect(world.lastRecord.method).toBe("GET");
+    await world.verify();
+  });
+
+  test("HTTP that comes late takes the connection that waits: the server sees no empty one", async () => {
+    const { world, client } = await silent();
+    await world.deliver(client, GET);
+    expect(world.upstreams).toHaveLength(1);
+    expect(world.upstream.deadlineMs).toBe(0);
+    await world.deliver(world.upstream, OK);
+    expect(client.written).toBe(OK);
+    expect(world.upstream.deadlineMs).toBe(3_001);
+    await world.verify();
+  });
+
+  test("half a request that comes late leaves the connection to the pool, which closes it when nobody takes it", async () => {
+    const { world, client } = await silent();
+    await world.deliver(client, GET.slice(0, -2));
+    expect(world.upstream.deadlineMs).toBe(3_001);
+    await world.passDeadline(world.upstream);
+    expect(world.upstream.ending).toBe("closed");
+    await world.deliver(client, GET.slice(-2));
+    expect(world.upstreams).toHaveLength(2);
+    await world.deliver(world.upstream, OK);
+    expect(client.written).toBe(OK);
     await world.verify();
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { HttpMatch, HttpRoute, TextMatch } from "../../src/config/http-route-schema.ts";
-import { pathOf, RouteTable } from "../../src/route/table.ts";
+import { RouteTable } from "../../src/route/table.ts";
 
 const exact = (text: string): TextMatch => ({ kind: "exact", text });
 const prefix = (text: string): TextMatch => ({ kind: "prefix", text });
@@ -49,21 +49,4 @@ describe("RouteTable", () => {
   test("no rule matches nothing", () => {
     expect(new RouteTable([]).match("GET", "/")).toBeUndefined();
   });
-});
-
-test.each([
-  ["/", "/"],
-  ["/a/b?c?d", "/a/b"],
-  ["/?", "/"],
-  ["/a://b", "/a://b"],
-  ["*", "*"],
-  ["h:443", "h:443"],
-  ["http://h", "/"],
-  ["http://h/", "/"],
-  ["http://h/p?q", "/p"],
-  ["http://h?q", "/"],
-  ["http://h?q=/a", "/"],
-  ["HTTP://h/p", "/p"],
-])("the path of %s is %s", (target, want) => {
-  expect(pathOf(target)).toBe(want);
 });
