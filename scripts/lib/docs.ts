@@ -1,6 +1,7 @@
 // The README's reference tables: one row a setting, from the same schemas that read the settings. Run by scripts/docs.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DemoSchema } from "../../src/config/demo-schema.ts";
 import { InitSchema } from "../../src/config/init-schema.ts";
 import { ProxySchema } from "../../src/config/proxy-schema.ts";
 import { RulesSchema } from "../../src/config/rules-schema.ts";
@@ -11,6 +12,7 @@ const TABLES: Readonly<Record<string, { schema: CommandSchema; file: boolean }>>
   init: { schema: InitSchema, file: false },
   rules: { schema: RulesSchema, file: false },
   proxy: { schema: ProxySchema, file: true },
+  demo: { schema: DemoSchema, file: false },
 };
 const MARKED = /(<!-- settings:([\w-]+) -->\n)[\s\S]*?(<!-- \/settings -->)/g;
 

@@ -101,7 +101,16 @@ const HeaderValue = v.pipe(
   v.regex(/^[\t\x20-\x7e\x80-\xff]*$/, "must be a header value: printable latin1 text without line ends"),
 );
 
+/** Names that a record leaves out without a word; nobody needs them, so they are refused aloud. */
+const UNUSABLE_NAMES = ["__proto__", "prototype", "constructor"];
+
 const HeaderLines = v.pipe(
+  v.unknown(),
+  v.check(
+    (lines) =>
+      typeof lines !== "object" || lines === null || !UNUSABLE_NAMES.some((name) => Object.hasOwn(lines, name)),
+    `cannot have a header named ${UNUSABLE_NAMES.join(", ")}`,
+  ),
   v.record(HeaderName, HeaderValue),
   v.transform((lines): HeaderOperations["set"] => Object.entries(lines)),
 );

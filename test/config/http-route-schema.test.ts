@@ -93,6 +93,11 @@ describe("refuses", () => {
         "http.0.headers.request.set.Host: cannot be changed by a rule: it chooses the server; a rule cannot change where a request goes",
       ],
     ],
+    ...["constructor", "prototype"].map((name): [string, unknown, string[]] => [
+      `the name ${name}`,
+      set(name, "1"),
+      ["http.0.headers.request.set: cannot have a header named __proto__, prototype, constructor"],
+    ]),
     ["a content length", set("content-length", "1"), [`http.0.headers.request.set.content-length: ${framing}`]],
     [
       "a transfer coding",
