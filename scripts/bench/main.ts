@@ -23,7 +23,7 @@ const USAGE = `Usage: scripts/bench/run [memory] [options]
 CPU time of one request through the agent, nginx and HAProxy, each on core ${PROXY_CORE} with its access log on.
   --rounds N         interleaved rounds; the table shows medians (7)
   --seconds N        length of one measurement (2)
-  --subjects A,B     of ${SUBJECTS.join(", ")} (all but nginx-unbuffered)
+  --subjects A,B     of ${SUBJECTS.join(", ")} (all)
   --scenarios A,B    of ${SCENARIOS.map(({ name }) => name).join(", ")} (all)
   --max-ratio X      end with 1 when the agent's small GET costs more than X times nginx's
   -o, --output FORM  table or json (table)
@@ -35,7 +35,6 @@ The environment variable AGENT names another agent than dist/agent, for example 
 const FOREIGN_SHARE_LIMIT = 0.1;
 /** Round 0 is at least this long: the agent's JIT needs some 100,000 requests before the cost of one stands still. Seconds. */
 const WARM_UP_SECONDS = 4;
-const DEFAULT_SUBJECTS = SUBJECTS.filter((name) => name !== "nginx-unbuffered");
 
 interface Options {
   readonly memory: boolean;
@@ -56,7 +55,7 @@ function readOptions(args: string[]): Options | "help" {
     options: {
       rounds: { type: "string", default: "7" },
       seconds: { type: "string", default: "2" },
-      subjects: { type: "string", default: DEFAULT_SUBJECTS.join(",") },
+      subjects: { type: "string", default: SUBJECTS.join(",") },
       scenarios: { type: "string", default: SCENARIOS.map(({ name }) => name).join(",") },
       "max-ratio": { type: "string" },
       output: { type: "string", short: "o", default: "table" },
