@@ -23,4 +23,3 @@ export const RulesSchema = v.strictObject({
   ...UnsupportedEntries,
   ...LoggingEntries,
 });
-export type RulesConfig = v.InferOutput<typeof RulesSchema>;

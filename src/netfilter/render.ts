@@ -2,8 +2,6 @@
 // Not what `init` feeds to iptables-restore: that also has to replace what is there, see restore-plan.ts.
 import { BUILT_IN_CHAINS, type Family, isOwnChain, type Rule, ruleWords, TABLES, type Table } from "./rule.ts";
 
-export type RuleFormat = "commands" | "restore";
-
 export const FAMILY_NAME: Readonly<Record<Family, "IPv4" | "IPv6">> = { 4: "IPv4", 6: "IPv6" };
 /** The tool of a family; `-save` and `-restore` are appended. */
 export const TOOL: Readonly<Record<Family, string>> = { 4: "iptables", 6: "ip6tables" };
